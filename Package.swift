@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target but the kernel modules: strict memory safety, warnings are errors.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// The tile kernels: one source folder, one module per instruction set (a symlinked folder each).
+///
+/// `-march` names a portable level, never a CPU, so that the CPUID check covers every instruction used.
+func kernels(_ name: String, _ flags: [String]) -> Target {
+  .target(
+    name: "Kernels\(name)",
+    dependencies: ["CKernelShim", "KernelTable"],
+    swiftSettings: [
+      .define("KERNELS_\(name.uppercased())"),
+      .treatAllWarnings(as: .error),
+      .unsafeFlags(["-Ounchecked"] + flags.flatMap { ["-Xcc", $0] }),
+    ])
+}
+
+#if arch(x86_64)
+let kernelTargets = [
+  kernels("Baseline", ["-mprefer-vector-width=128"]),
+  kernels("AVX2", ["-march=x86-64-v3", "-mprefer-vector-width=256"]),
+  kernels("AVX512", ["-march=x86-64-v4", "-mprefer-vector-width=512"]),
+  kernels(
+    "AVX512BF16",
+    ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mprefer-vector-width=512"]),
+]
+#else
+let kernelTargets = [kernels("Baseline", [])]
+#endif
+let kernelNames = kernelTargets.map { Target.Dependency(stringLiteral: $0.name) }
+
+func tests(_ module: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(module)Tests", dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "streaming-attention",
+  products: [
+    .library(name: "StreamingAttention", targets: ["StreamingAttention"]),
+    .library(
+      name: "StreamingGeneration", targets: ["Generation", "Models", "Tokenization", "ModelFiles"]),
+    .executable(name: "attend", targets: ["attend"]),
+  ],
+  targets: kernelTargets + [
+    .target(name: "CNUMA"),
+    .target(name: "CKernelShim"),
+    .target(name: "KernelTable", swiftSettings: strict),
+    .target(name: "Memory", dependencies: ["CNUMA"], swiftSettings: strict),
+    .target(
+      name: "StreamingAttention",
+      dependencies: ["CKernelShim", "KernelTable", "Memory"] + kernelNames,
+      swiftSettings: strict),
+    .target(name: "ModelFiles", dependencies: ["Memory"], swiftSettings: strict),
+    .target(name: "Tokenization", dependencies: ["ModelFiles"], swiftSettings: strict),
+    .target(
+      name: "Models", dependencies: ["Memory", "StreamingAttention", "ModelFiles"],
+      swiftSettings: strict),
+    .target(
+      name: "Generation",
+      dependencies: ["StreamingAttention", "ModelFiles", "Tokenization", "Models"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "attend",
+      dependencies: [
+        "Memory", "StreamingAttention", "ModelFiles", "Tokenization", "Models", "Generation",
+      ],
+      swiftSettings: strict),
+
+    .target(name: "CAllocationCount", path: "Tests/Support/CAllocationCount"),
+    .target(
+      name: "TestSupport", dependencies: ["CAllocationCount"], path: "Tests/Support",
+      exclude: ["CAllocationCount"],
+      swiftSettings: strict + [.unsafeFlags(["-O"])]),
+  ]
+)

@@ -1,0 +1,150 @@
+/// One entry of a sequence's page table as a tile sees it: up to 64 slots of one KV head.
+package struct LeafEntry: Sendable, Equatable {
+  /// Index into `LeafTask.pages`.
+  package var page: Int32
+  /// Which run of equal anchors the entry belongs to: index into `LeafTask.runTurns`.
+  package var run: Int32
+  /// Position of slot 0 (which need not be live).
+  package var basePosition: Int
+  /// Live slots are `firstSlot..<endSlot`; every other slot may hold anything, NaN included.
+  package var firstSlot: Int32
+  package var endSlot: Int32
+
+  package init(page: Int32, run: Int32, basePosition: Int, firstSlot: Int32, endSlot: Int32) {
+    self.page = page
+    self.run = run
+    self.basePosition = basePosition
+    self.firstSlot = firstSlot
+    self.endSlot = endSlot
+  }
+}
+
+/// Where the two channels of a rotary pair stand in a key or query vector as the caller gives it.
+package enum PairOrder: UInt8, Sendable {
+  /// Channels (i, i + pairs).
+  case halves = 0
+  /// Channels (2i, 2i + 1).
+  case interleaved = 1
+}
+
+/// Which keys a query row may see, by position.
+///
+/// Slots outside of it contribute nothing to the row.
+package struct Visibility: Sendable, Equatable {
+  /// If set, a key at position p is visible to a query at position t only if p ≤ t.
+  package var isCausal: Bool
+  /// A key is visible only if t − p < window; `Int.max` where there is no window.
+  package var window: Int
+
+  package init(isCausal: Bool, window: Int) {
+    self.isCausal = isCausal
+    self.window = window
+  }
+}
+
+/// Attention of a block of query rows over the entries of one leaf, for one KV head.
+///
+/// Row r belongs to query token `r / group` and to query head `r % group` of the KV head's group.
+/// The kernel writes the softmax state of the leaf, not merged with anything:
+/// `maxima[r]` in units of log2 (score × log2 e, ALiBi included; −∞ where no key was visible),
+/// `denominators[r]` = Σ 2^(score − maximum), `outputs[r][0..<valueWidth]` = Σ 2^(score − maximum)·v.
+///
+/// Order of a score: scale·q·k → softcap → + ALiBi → mask (Documentation/Kernels.md).
+@unsafe package struct LeafTask {
+  // MARK: Query rows
+  /// The caller's f32 values, neither scaled nor turned.
+  ///
+  /// Row r starts at
+  /// `queries + (r / group)·tokenStride + (r % group)·headStride` (in floats).
+  package var queries: UnsafePointer<Float>
+  package var tokenStride: Int
+  package var headStride: Int
+  package var rowCount: Int
+  package var group: Int
+  /// Position of each query token, `[rowCount / group]`.
+  package var positions: UnsafePointer<Int>
+
+  // MARK: Keys and values
+  package var entries: UnsafePointer<LeafEntry>
+  package var entryCount: Int
+  /// Page addresses of this layer and KV head, by page number.
+  package var pages: UnsafePointer<UnsafeMutableRawPointer?>
+  package var keyElement: StoredElement
+  package var valueElement: StoredElement
+  package var keyWidth: Int
+  package var valueWidth: Int
+  /// From the start of a page to its values, in bytes.
+  package var valueOffset: Int
+
+  // MARK: Scores
+  package var scale: Float
+  /// c in c·tanh(score / c); 0 where there is none.
+  package var softcap: Float
+  /// ALiBi slope of each head of the group (natural units, not × log2 e), or nil.
+  package var slopes: UnsafePointer<Float>?
+  package var visibility: Visibility
+
+  // MARK: Rotation
+  /// Pairs that turn, 0 where there is no rotation.
+  ///
+  /// Channels from `2·pairs` on pass through.
+  package var pairs: Int
+  package var pairOrder: PairOrder
+  /// a² of YaRN and LongRoPE on the rotary channels of the query; 1 elsewhere.
+  package var rotaryScale: Float
+  /// R(position − anchor of run 0) for each query token: `[token][cos: pairs | sin: pairs]`, f32.
+  package var tokenTurns: UnsafePointer<Float>?
+  /// R(anchor of run 0 − anchor of run i): `[run][cos: pairs | sin: pairs]`; run 0 is the identity and not read.
+  package var runTurns: UnsafePointer<Float>?
+
+  // MARK: Result
+  package var maxima: UnsafeMutablePointer<Float>
+  package var denominators: UnsafeMutablePointer<Float>
+  package var outputs: UnsafeMutablePointer<Float>
+  /// Floats from one row of `outputs` to the next: `valueWidth` rounded up to 16; the padding is written too.
+  package var outputStride: Int
+
+  /// At least `KernelTable.leafScratchBytes(...)`, 64-byte aligned, of this worker alone.
+  package var scratch: UnsafeMutableRawPointer
+
+  package init(
+    queries: UnsafePointer<Float>, tokenStride: Int, headStride: Int, rowCount: Int, group: Int,
+    positions: UnsafePointer<Int>, entries: UnsafePointer<LeafEntry>, entryCount: Int,
+    pages: UnsafePointer<UnsafeMutableRawPointer?>, keyElement: StoredElement,
+    valueElement: StoredElement, keyWidth: Int, valueWidth: Int, valueOffset: Int, scale: Float,
+    softcap: Float, slopes: UnsafePointer<Float>?, visibility: Visibility, pairs: Int,
+    pairOrder: PairOrder, rotaryScale: Float, tokenTurns: UnsafePointer<Float>?,
+    runTurns: UnsafePointer<Float>?, maxima: UnsafeMutablePointer<Float>,
+    denominators: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
+    outputStride: Int, scratch: UnsafeMutableRawPointer
+  ) {
+    unsafe self.queries = queries
+    unsafe self.tokenStride = tokenStride
+    unsafe self.headStride = headStride
+    unsafe self.rowCount = rowCount
+    unsafe self.group = group
+    unsafe self.positions = positions
+    unsafe self.entries = entries
+    unsafe self.entryCount = entryCount
+    unsafe self.pages = pages
+    unsafe self.keyElement = keyElement
+    unsafe self.valueElement = valueElement
+    unsafe self.keyWidth = keyWidth
+    unsafe self.valueWidth = valueWidth
+    unsafe self.valueOffset = valueOffset
+    unsafe self.scale = scale
+    unsafe self.softcap = softcap
+    unsafe self.slopes = slopes
+    unsafe self.visibility = visibility
+    unsafe self.pairs = pairs
+    unsafe self.pairOrder = pairOrder
+    unsafe self.rotaryScale = rotaryScale
+    unsafe self.tokenTurns = tokenTurns
+    unsafe self.runTurns = runTurns
+    unsafe self.maxima = maxima
+    unsafe self.denominators = denominators
+    unsafe self.outputs = outputs
+    unsafe self.outputStride = outputStride
+    unsafe self.scratch = scratch
+  }
+}
