@@ -81,5 +81,6 @@ let package = Package(
       name: "TestSupport", dependencies: ["CAllocationCount"], path: "Tests/Support",
       exclude: ["CAllocationCount"],
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    tests("Support"),
   ]
 )
