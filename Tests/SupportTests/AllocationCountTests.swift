@@ -23,4 +23,18 @@ struct AllocationCountTests {
     #expect(count == 0)
     #expect(values[4] == 2)
   }
+
+  @Test("a reference that is kept is seen", .enabled(if: RetainCount.isAvailable))
+  func retainsAreCounted() {
+    let kept = Holder()
+    var holders: [Holder] = []
+    holders.reserveCapacity(4)
+    let count = RetainCount.during {
+      for _ in 0..<4 { holders.append(kept) }
+    }
+    #expect(count >= 4)
+    #expect(holders.count == 4)
+  }
+
+  private final class Holder: Sendable {}
 }

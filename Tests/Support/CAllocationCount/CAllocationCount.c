@@ -1,9 +1,12 @@
 // Defines the allocation functions in the test binary itself, where they precede glibc's for every
 // library of the process, and counts each call before handing it to glibc's own entry points.
 // The counters are plain thread locals of the executable, so that reading them allocates nothing.
+// Retains are counted in the same way where the Swift runtime takes them by the C convention.
 
+#define _GNU_SOURCE
 #include "CAllocationCount.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -90,5 +93,46 @@ bool allocation_counting_is_available(void) { return false; }
 uint64_t allocation_count_of_this_thread(void) { return 0; }
 uint64_t allocation_count_of_process(void) { return 0; }
 uint64_t deallocation_count_of_this_thread(void) { return 0; }
+
+#endif
+
+#if defined(__GLIBC__) && defined(__x86_64__) && !defined(HEAP_IS_SANITIZED)
+
+static _Thread_local uint64_t thread_retains __attribute__((tls_model("initial-exec")));
+static void *(*runtime_retain)(void *);
+static void *(*runtime_retain_n)(void *, uint32_t);
+static void *(*runtime_bridge_retain)(void *);
+
+void *swift_retain(void *object) {
+  thread_retains += 1;
+  if (runtime_retain == NULL) {
+    runtime_retain = (void *(*)(void *))dlsym(RTLD_NEXT, "swift_retain");
+  }
+  return runtime_retain(object);
+}
+
+void *swift_retain_n(void *object, uint32_t count) {
+  thread_retains += 1;
+  if (runtime_retain_n == NULL) {
+    runtime_retain_n = (void *(*)(void *, uint32_t))dlsym(RTLD_NEXT, "swift_retain_n");
+  }
+  return runtime_retain_n(object, count);
+}
+
+void *swift_bridgeObjectRetain(void *object) {
+  thread_retains += 1;
+  if (runtime_bridge_retain == NULL) {
+    runtime_bridge_retain = (void *(*)(void *))dlsym(RTLD_NEXT, "swift_bridgeObjectRetain");
+  }
+  return runtime_bridge_retain(object);
+}
+
+bool retain_counting_is_available(void) { return true; }
+uint64_t retain_count_of_this_thread(void) { return thread_retains; }
+
+#else
+
+bool retain_counting_is_available(void) { return false; }
+uint64_t retain_count_of_this_thread(void) { return 0; }
 
 #endif

@@ -14,3 +14,9 @@ uint64_t allocation_count_of_process(void);
 
 /// Calls of free by the calling thread, of pointers other than null, since it began.
 uint64_t deallocation_count_of_this_thread(void);
+
+/// Whether retains are counted in this build: x86-64 with glibc, and no sanitizer.
+bool retain_counting_is_available(void);
+
+/// Calls of swift_retain, swift_retain_n and swift_bridgeObjectRetain by the calling thread.
+uint64_t retain_count_of_this_thread(void);
