@@ -1,5 +1,5 @@
 /// One entry of a sequence's page table as a tile sees it: up to 64 slots of one KV head.
-package struct LeafEntry: Sendable, Equatable {
+package struct LeafEntry: Sendable, Equatable, BitwiseCopyable {
   /// Index into `LeafTask.pages`.
   package var page: Int32
   /// Which run of equal anchors the entry belongs to: index into `LeafTask.runTurns`.
@@ -20,7 +20,7 @@ package struct LeafEntry: Sendable, Equatable {
 }
 
 /// Where the two channels of a rotary pair stand in a key or query vector as the caller gives it.
-package enum PairOrder: UInt8, Sendable {
+package enum PairOrder: UInt8, Sendable, BitwiseCopyable {
   /// Channels (i, i + pairs).
   case halves = 0
   /// Channels (2i, 2i + 1).
@@ -30,7 +30,7 @@ package enum PairOrder: UInt8, Sendable {
 /// Which keys a query row may see, by position.
 ///
 /// Slots outside of it contribute nothing to the row.
-package struct Visibility: Sendable, Equatable {
+package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   /// If set, a key at position p is visible to a query at position t only if p ≤ t.
   package var isCausal: Bool
   /// A key is visible only if t − p < window; `Int.max` where there is no window.
