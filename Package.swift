@@ -82,5 +82,6 @@ let package = Package(
       exclude: ["CAllocationCount"],
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
     tests("Support"),
+    tests("Memory", ["Memory"]),
   ]
 )

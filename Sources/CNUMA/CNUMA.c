@@ -1,1 +1,19 @@
 #include "CNUMA.h"
+
+#if __has_include(<numa.h>) && __has_include(<numaif.h>)
+#include <numa.h>
+#include <numaif.h>
+
+// Where libnuma's own headers are installed they are held against the types that Memory calls through.
+static const attention_numa_available check_available __attribute__((unused)) = numa_available;
+static const attention_numa_get_mems_allowed check_allowed __attribute__((unused)) =
+    (attention_numa_get_mems_allowed)numa_get_mems_allowed;
+static const attention_numa_isbitset check_isbitset __attribute__((unused)) =
+    (attention_numa_isbitset)numa_bitmask_isbitset;
+static const attention_numa_bitmask_free check_free __attribute__((unused)) =
+    (attention_numa_bitmask_free)numa_bitmask_free;
+static const attention_mbind check_mbind __attribute__((unused)) = mbind;
+static const attention_move_pages check_move_pages __attribute__((unused)) = move_pages;
+_Static_assert(MPOL_PREFERRED == ATTENTION_MPOL_PREFERRED, "mode of libnuma");
+_Static_assert(MPOL_BIND == ATTENTION_MPOL_BIND, "mode of libnuma");
+#endif

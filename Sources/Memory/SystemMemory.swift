@@ -1,0 +1,63 @@
+import Glibc
+
+/// Every call that maps, protects, advises or unmaps memory.
+///
+/// All of them speak of page-aligned addresses and whole pages; their callers own the ranges.
+enum SystemMemory {
+  /// Size of the system's small pages.
+  static let pageBytes = Int(sysconf(Int32(_SC_PAGESIZE)))
+
+  /// Size and alignment of a huge page on x86-64 and on arm64 with 4 KiB pages.
+  static let groupBytes = 2 << 20
+
+  /// Address space without access and without memory, aligned to `groupBytes`.
+  static func reserve(_ byteCount: Int) -> UInt? {
+    let (padded, overflow) = byteCount.addingReportingOverflow(groupBytes)
+    guard !overflow,
+      let start = map(padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+    else { return nil }
+    let aligned = (start + UInt(groupBytes) - 1) & ~UInt(groupBytes - 1)
+    let head = Int(aligned - start)
+    if head > 0 { unmap(start, head) }
+    if head < groupBytes { unmap(aligned + UInt(byteCount), groupBytes - head) }
+    return aligned
+  }
+
+  /// Makes reserved pages readable and writable; false where the system refuses.
+  static func allow(_ address: UInt, _ byteCount: Int) -> Bool {
+    unsafe mprotect(pointer(address), byteCount, PROT_READ | PROT_WRITE) == 0
+  }
+
+  /// Gives the memory back and closes the range again.
+  static func giveBack(_ address: UInt, _ byteCount: Int) {
+    unsafe madvise(pointer(address), byteCount, MADV_DONTNEED)
+    // May fail at the limit of mappings per process; the memory is back all the same.
+    unsafe mprotect(pointer(address), byteCount, PROT_NONE)
+  }
+
+  /// Asks for huge pages.
+  ///
+  /// Without transparent huge pages in the kernel it changes nothing.
+  static func adviseHugePages(_ address: UInt, _ byteCount: Int) {
+    unsafe madvise(pointer(address), byteCount, MADV_HUGEPAGE)
+  }
+
+  /// Maps a whole file for reading; nil with errno set where the system refuses.
+  static func mapFile(_ descriptor: Int32, _ byteCount: Int) -> UInt? {
+    let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0)
+    return unsafe address == MAP_FAILED ? nil : UInt(bitPattern: address)
+  }
+
+  static func unmap(_ address: UInt, _ byteCount: Int) {
+    unsafe munmap(pointer(address), byteCount)
+  }
+
+  private static func map(_ byteCount: Int, _ protection: Int32, _ flags: Int32) -> UInt? {
+    let address = unsafe mmap(nil, byteCount, protection, flags, -1, 0)
+    return unsafe address == MAP_FAILED ? nil : UInt(bitPattern: address)
+  }
+
+  private static func pointer(_ address: UInt) -> UnsafeMutableRawPointer? {
+    unsafe UnsafeMutableRawPointer(bitPattern: address)
+  }
+}
