@@ -83,5 +83,6 @@ let package = Package(
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
     tests("Support"),
     tests("Memory", ["Memory"]),
+    tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

@@ -43,3 +43,12 @@ static inline long attention_current_cpu(void) {
   unsigned int cpu = 0;
   return syscall(SYS_getcpu, &cpu, NULL, NULL) < 0 ? -1 : (long)cpu;
 }
+
+/// Tells the CPU that this is a loop that waits: the other hardware thread of the core gets on, the bus is spared.
+static inline void attention_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
