@@ -32,7 +32,7 @@
   /// (gate, up, count, result).
   package typealias Gate =
     @convention(c) (UnsafePointer<Float>, UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>) ->
-      Void
+    Void
 
   /// The instruction set.
   package let name: String
