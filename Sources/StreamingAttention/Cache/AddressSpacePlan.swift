@@ -1,0 +1,34 @@
+/// Which layers share a pool, and how much address space each layer sets aside on each node.
+struct AddressSpacePlan {
+  /// Layers by retention, in the order of their first layer.
+  private(set) var pools: [(retention: Retention, layers: [Int])] = []
+  /// Bytes of a layer's region on one node: a multiple of the group size.
+  let arenaBytes: [Int]
+
+  /// The thread sanitizer fails beyond 1 TiB.
+  private static let most = 1 << 40
+
+  /// Any pool, and any node of a striped one, may come to hold all of the limit; twice that leaves room for
+  /// holes between extents.
+  init(layers: [LayerShape], memoryLimit: Int, nodeCount: Int) {
+    for (index, shape) in layers.enumerated() {
+      if let pool = pools.firstIndex(where: { $0.retention == shape.retention }) {
+        pools[pool].layers.append(index)
+      } else {
+        pools.append((shape.retention, [index]))
+      }
+    }
+    let layerBytes = layers.map { Double(PageLayout($0).pageBytes * $0.kvHeads) }
+    var wanted = [Double](repeating: 0, count: layers.count)
+    let slack = Double(8 * Arena.groupBytes)
+    for pool in pools {
+      let setBytes = pool.layers.reduce(0) { $0 + layerBytes[$1] }
+      for layer in pool.layers {
+        wanted[layer] = 2 * Double(memoryLimit) * layerBytes[layer] / setBytes + slack
+      }
+    }
+    let total = wanted.reduce(0, +) * Double(nodeCount)
+    let scale = min(1, Double(Self.most) / total)
+    arenaBytes = wanted.map { max(Int($0 * scale) / Arena.groupBytes, 1) * Arena.groupBytes }
+  }
+}

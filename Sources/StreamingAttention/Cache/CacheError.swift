@@ -1,0 +1,94 @@
+public import Memory
+
+/// The parts of a ``LayerShape`` that can be wrong.
+///
+/// The raw value is the name that messages use.
+public enum ShapePart: String, Sendable {
+  /// ``LayerShape/kvHeads``.
+  case kvHeads = "KV heads"
+  /// ``LayerShape/keyWidth``.
+  case keyWidth = "key width"
+  /// ``LayerShape/valueWidth``.
+  case valueWidth = "value width"
+  /// The pairs of ``KeyPositions/rotary(pairs:pairing:)``.
+  case rotaryPairs = "rotary pairs"
+  /// The length of ``Retention/window(_:)``.
+  case window = "window"
+}
+
+/// Why the cache refused; it is as it was before the call.
+///
+/// Every case carries what was received and what is allowed.
+public enum CacheError: Error, Equatable {
+  /// A cache has at least one layer.
+  case noLayers
+  /// A layer's shape is out of range.
+  case invalidShape(layer: Int, part: ShapePart, received: Int, allowed: ClosedRange<Int>)
+  /// The placement names a node that the machine does not have.
+  case unknownNode(received: Int, allowed: [Int])
+  /// The memory limit is not positive.
+  case invalidMemoryLimit(received: Int)
+  /// The sequence was dropped, or belongs to another cache.
+  case unknownSequence(SequenceID)
+  /// A sequence appears twice in one step.
+  case repeatedSequence(SequenceID)
+  /// The number of tokens to append is negative.
+  case invalidTokenCount(received: Int)
+  /// A position would leave the range that the cache allows.
+  case positionOutOfRange(received: Int, allowed: ClosedRange<Int>)
+  /// The previous step was neither committed nor given up.
+  case stepInProgress
+  /// Page memory would pass the cache's limit: drop or shorten sequences, or raise the limit.
+  case outOfMemory(needed: Int, allowed: Int)
+  /// The address space set aside for a layer is full or too fragmented for the next extent.
+  case outOfAddressSpace(layer: Int, needed: Int)
+  /// The system refused memory or address space.
+  case refused(MemoryError)
+  /// A layer's keys carry absolute positions and cannot be moved.
+  case absolutePositions(layer: Int)
+  /// The sequence has no live entry of that number.
+  case unknownEntry(received: Int)
+  /// Moving entries would put two keys at one position.
+  case overlappingPositions(received: Int, allowed: ClosedRange<Int>)
+}
+
+extension CacheError: CustomStringConvertible {
+  /// One line: what, where, what to change.
+  public var description: String {
+    switch self {
+    case .noLayers:
+      "a cache needs at least one layer"
+    case .invalidShape(let layer, let part, let received, let allowed):
+      "layer \(layer): \(part.rawValue) is \(received), allowed are "
+        + "\(allowed.lowerBound)…\(allowed.upperBound)"
+    case .unknownNode(let received, let allowed):
+      "there is no memory node \(received); nodes are \(allowed)"
+    case .invalidMemoryLimit(let received):
+      "the cache's memory limit is \(received) bytes; it must be positive"
+    case .unknownSequence(let sequence):
+      "\(sequence) is not in this cache; it was dropped or belongs to another"
+    case .repeatedSequence(let sequence):
+      "\(sequence) appears twice in one step; append all its tokens in one request"
+    case .invalidTokenCount(let received):
+      "cannot append \(received) tokens; the number must not be negative"
+    case .positionOutOfRange(let received, let allowed):
+      "position \(received) is outside \(allowed.lowerBound)…\(allowed.upperBound)"
+    case .stepInProgress:
+      "a step is in progress; commit it or give it up first"
+    case .outOfMemory(let needed, let allowed):
+      "the cache would need \(needed) bytes of page memory and may use \(allowed); "
+        + "drop sequences, lower --context or raise the limit"
+    case .outOfAddressSpace(let layer, let needed):
+      "layer \(layer): no \(needed) bytes in a row in its address space; drop sequences"
+    case .refused(let error):
+      "the system refused memory for the cache: \(error)"
+    case .absolutePositions(let layer):
+      "layer \(layer): its keys carry absolute positions and cannot be moved"
+    case .unknownEntry(let received):
+      "the sequence has no entry \(received)"
+    case .overlappingPositions(let received, let allowed):
+      "cannot move entries by \(received); allowed are "
+        + "\(allowed.lowerBound)…\(allowed.upperBound)"
+    }
+  }
+}

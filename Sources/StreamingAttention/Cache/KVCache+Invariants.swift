@@ -1,0 +1,166 @@
+extension KVCache {
+  /// What is wrong with the cache's own books: empty unless there is a bug.
+  ///
+  /// Tests call it after every mutation; it recounts everything from the page tables. O(pages) with sorting.
+  package func checkInvariants() -> [String] {
+    var defects: [String] = []
+    for (number, pool) in pools.enumerated() {
+      let tables = sequences.compactMap { $0?.tables[number] }
+      for table in tables { defects += table.defects() }
+      defects += pool.defects(tables: tables, isStepInProgress: isStepInProgress)
+    }
+    let committed = pools.reduce(0) { sum, pool in
+      sum + pool.arenas.joined().reduce(0) { $0 + $1.committedBytes }
+    }
+    if committed != byteCount { defects.append("committed \(committed), counted \(byteCount)") }
+    if formulaBytes > committed { defects.append("live pages exceed the committed memory") }
+    if committed > memoryLimit { defects.append("committed \(committed) of \(memoryLimit)") }
+    for state in sequences.compactMap({ $0 }) {
+      let end = state.nextPosition + state.reservedTokens
+      for table in state.tables {
+        guard let last = table.lastEntry else {
+          if state.length + state.reservedTokens > 0 { defects.append("\(state.id): no entries") }
+          continue
+        }
+        if last.endPosition != end {
+          defects.append("\(state.id): ends at \(last.endPosition), should at \(end)")
+        }
+      }
+      if case let live = state.tables.filter({ $0.pool.retention == .everything }).map(\.liveSlots),
+        live.contains(where: { $0 != state.length + state.reservedTokens })
+      {
+        defects.append("\(state.id): \(live) live slots of \(state.length)")
+      }
+    }
+    return defects
+  }
+}
+
+extension PageTable {
+  fileprivate var lastEntry: PageEntry? {
+    entries.count > 0 ? entries[entries.count - 1] : nil
+  }
+
+  fileprivate var liveSlots: Int {
+    (0..<entries.count).reduce(0) { $0 + Int(entries[$1].endSlot - entries[$1].firstSlot) }
+  }
+
+  /// Entries in order, live ranges inside their pages, positions ascending.
+  fileprivate func defects() -> [String] {
+    var defects: [String] = []
+    for index in 0..<entries.count {
+      let entry = entries[index]
+      if entry.firstSlot < 0 || entry.firstSlot >= entry.endSlot || entry.endSlot > 64 {
+        defects.append("entry \(entry.number): slots \(entry.firstSlot)..<\(entry.endSlot)")
+      }
+      if entry.basePosition < 0 { defects.append("entry \(entry.number): \(entry.basePosition)") }
+      guard index > 0 else { continue }
+      let previous = entries[index - 1]
+      if previous.number >= entry.number || previous.endPosition > entry.basePosition {
+        defects.append("entries \(previous.number) and \(entry.number) out of order")
+      }
+    }
+    return defects
+  }
+}
+
+extension PagePool {
+  fileprivate func defects(tables: [PageTable], isStepInProgress: Bool) -> [String] {
+    var defects: [String] = []
+    var references = [Int32](repeating: 0, count: setNumbers.count)
+    for table in tables {
+      for index in 0..<table.entries.count { references[Int(table.entries[index].page)] += 1 }
+    }
+    var isFree = [Bool](repeating: false, count: setNumbers.count)
+    for index in 0..<setNumbers.free.count { isFree[Int(setNumbers.free[index])] = true }
+    var live = [Int32](repeating: 0, count: extentNumbers.count)
+    for number in 0..<setNumbers.count {
+      if isFree[number] != (references[number] == 0) {
+        defects.append(
+          "page set \(number): \(references[number]) references, free \(isFree[number])")
+      }
+      guard references[number] > 0 else { continue }
+      let set = sets[number]
+      if set.referenceCount != references[number] {
+        defects.append("page set \(number): counts \(set.referenceCount) of \(references[number])")
+      }
+      if set.indexInExtent >= extents[Int(set.extent)].usedPages {
+        defects.append("page set \(number): beyond its extent's pages in use")
+      }
+      live[Int(set.extent)] += 1
+      forEachColumn { column, layer, _ in
+        let expected = unsafe address(
+          extent: set.extent, column: column, layer: layer, index: Int(set.indexInExtent))
+        if unsafe addresses[column, number] != expected {
+          defects.append("page set \(number): wrong address in column \(column)")
+        }
+      }
+    }
+    defects += extentDefects(live: live, tables: tables, isStepInProgress: isStepInProgress)
+    return defects
+  }
+
+  private func extentDefects(
+    live: [Int32], tables: [PageTable], isStepInProgress: Bool
+  ) -> [String] {
+    var defects: [String] = []
+    var isFree = [Bool](repeating: false, count: extentNumbers.count)
+    for index in 0..<extentNumbers.free.count { isFree[Int(extentNumbers.free[index])] = true }
+    let open = Set(tables.map(\.extent))
+    var ranges = arenas.map { $0.map { _ in [Range<Int>]() } }
+    for number in 0..<extentNumbers.count where !isFree[number] {
+      let extent = extents[number]
+      if extent.livePages != live[number] || extent.livePages > extent.usedPages
+        || extent.usedPages > extent.pageCount
+      {
+        defects.append("extent \(number): \(extent), live \(live[number])")
+      }
+      if extent.isOpen != open.contains(Int32(number)) {
+        defects.append("extent \(number): open \(extent.isOpen)")
+      }
+      if extent.livePages == 0, !extent.isOpen, !isStepInProgress {
+        defects.append("extent \(number): dead and not freed")
+      }
+      forEachColumn { column, layer, _ in
+        let start = extentOffsets[number * columnCount + column]
+        ranges[layer][Int(extent.node)].append(
+          start..<start + Int(extent.pageCount) * layouts[layer].pageBytes)
+      }
+    }
+    for (layer, nodes) in ranges.enumerated() {
+      for (node, ranges) in nodes.enumerated() {
+        defects += arenas[layer][node].defects(ranges: ranges)
+      }
+    }
+    return defects
+  }
+}
+
+extension Arena {
+  /// Live and free ranges tile the region, free ones never touch, and groups count what lives in them.
+  fileprivate func defects(ranges: [Range<Int>]) -> [String] {
+    var defects: [String] = []
+    if ranges.count != rangeCount { defects.append("layer \(layer): \(rangeCount) ranges counted") }
+    var tiles = ranges.map { (range: $0, isFree: false) }
+    for index in 0..<freeRanges.count {
+      let free = freeRanges[index]
+      tiles.append((free.offset..<free.offset + free.byteCount, true))
+    }
+    tiles.sort { $0.range.lowerBound < $1.range.lowerBound }
+    var end = 0
+    var previousIsFree = false
+    for tile in tiles {
+      if tile.range.lowerBound != end || (tile.isFree && previousIsFree) {
+        defects.append("layer \(layer): \(tile.range) follows \(end), free \(previousIsFree)")
+      }
+      (end, previousIsFree) = (tile.range.upperBound, tile.isFree)
+    }
+    if end != byteCapacity { defects.append("layer \(layer): ranges end at \(end)") }
+    var use = [UInt32](repeating: 0, count: groupUse.count)
+    for range in ranges { for group in groups(of: range) { use[group] += 1 } }
+    for group in use.indices where use[group] != groupUse[group] {
+      defects.append("layer \(layer): group \(group) counts \(groupUse[group]) of \(use[group])")
+    }
+    return defects
+  }
+}

@@ -1,0 +1,90 @@
+extension KVCache {
+  /// Reserves slots for all requests in all layers, or none.
+  ///
+  /// All copying, committing and refusing of a step happens here. Afterwards page tables show the new slots,
+  /// each layer writes its own, and `commit` or `abandon` ends the step. In the steady state, a token in a
+  /// page that has room, nothing is allocated.
+  ///
+  /// - Throws: ``CacheError``, with the cache as it was.
+  package func reserve(_ requests: [SlotRequest]) throws(CacheError) -> Reservation {
+    guard !isStepInProgress else { throw .stepInProgress }
+    for pool in pools { pool.mark() }
+    do throws(CacheError) {
+      try admit(requests)
+      for state in stepSequences {
+        for table in state.tables {
+          try table.reserve(state.reservedTokens, at: state.nextPosition, from: &budget)
+        }
+      }
+    } catch {
+      undoStep()
+      throw error
+    }
+    step += 1
+    isStepInProgress = true
+    return Reservation(step: step)
+  }
+
+  /// Makes the slots of the step live; pages that have left every window are given back.
+  ///
+  /// - Precondition: The step is in progress.
+  package func commit(_ reservation: Reservation) {
+    precondition(isStepInProgress && reservation.step == step)
+    for state in stepSequences {
+      state.length += state.reservedTokens
+      state.nextPosition += state.reservedTokens
+      for table in state.tables { table.commit(nextPosition: state.nextPosition, to: &budget) }
+    }
+    endStep()
+  }
+
+  /// Takes the step back: tables and memory are as if it had never been reserved.
+  ///
+  /// - Precondition: The step is in progress.
+  package func abandon(_ reservation: Reservation) {
+    precondition(isStepInProgress && reservation.step == step)
+    undoStep()
+  }
+
+  /// Checks the requests and the memory that they need at least, and marks their sequences.
+  private func admit(_ requests: [SlotRequest]) throws(CacheError) {
+    var needed = formulaBytes
+    for request in requests {
+      let state = try state(of: request.sequence)
+      guard !state.isInStep else { throw .repeatedSequence(request.sequence) }
+      guard request.tokenCount >= 0 else {
+        throw .invalidTokenCount(received: request.tokenCount)
+      }
+      guard request.tokenCount <= SequenceState.maximumPosition - state.nextPosition + 1 else {
+        let (last, overflow) = state.nextPosition.addingReportingOverflow(request.tokenCount - 1)
+        throw .positionOutOfRange(received: overflow ? .max : last, allowed: Self.positions)
+      }
+      state.isInStep = true
+      state.reservedTokens = request.tokenCount
+      stepSequences.append(state)
+      for table in state.tables {
+        table.begin()
+        needed += table.newSets(for: request.tokenCount) * table.pool.setBytes
+      }
+    }
+    guard needed <= memoryLimit else {
+      throw .outOfMemory(needed: needed, allowed: memoryLimit)
+    }
+  }
+
+  private func undoStep() {
+    for state in stepSequences.reversed() {
+      for table in state.tables.reversed() { table.undo(to: &budget) }
+    }
+    endStep()
+  }
+
+  private func endStep() {
+    for state in stepSequences {
+      state.reservedTokens = 0
+      state.isInStep = false
+    }
+    stepSequences.removeAll(keepingCapacity: true)
+    isStepInProgress = false
+  }
+}

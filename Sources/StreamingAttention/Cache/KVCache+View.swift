@@ -1,0 +1,79 @@
+package import KernelTable
+
+/// What plans and tiles see. Page tables and addresses stand still while a step is in progress.
+extension KVCache {
+  /// Number of page tables that each sequence has: one for each retention among the layers.
+  package var tableCount: Int { pools.count }
+
+  /// The page table of a layer.
+  package func table(ofLayer layer: Int) -> Int { poolOfLayer[layer] }
+
+  /// Where things lie in the pages of a layer.
+  package func layout(ofLayer layer: Int) -> PageLayout {
+    pools[poolOfLayer[layer]].layouts[indexInPool[layer]]
+  }
+
+  /// Which of `stripes` holds the pages of an entry of this number: that of its leaf of 32 entries.
+  package func stripe(ofEntry number: Int) -> Int {
+    number / SummationOrder.largestLeafEntries % stripes.count
+  }
+
+  /// Live entries of a sequence's table, those of the step in progress included.
+  package func liveEntryCount(
+    of sequence: SequenceID, table: Int
+  ) throws(CacheError) -> Int {
+    try state(of: sequence).tables[table].entries.count
+  }
+
+  /// Calls `body` with the live entries of a sequence's table, oldest first.
+  package func forEachLiveEntry(
+    of sequence: SequenceID, table: Int, _ body: (LiveEntry) -> Void
+  ) throws(CacheError) {
+    let table = try state(of: sequence).tables[table]
+    for index in 0..<table.entries.count {
+      let entry = table.entries[index]
+      let set = table.pool.sets[Int(entry.page)]
+      body(
+        LiveEntry(
+          number: Int(entry.number), page: Int(entry.page), basePosition: entry.basePosition,
+          slots: Int(entry.firstSlot)..<Int(entry.endSlot), anchor: table.anchor(of: entry),
+          epoch: Int(set.epoch)))
+    }
+  }
+
+  /// Page addresses of a layer and KV head by page number, until the next reservation.
+  ///
+  /// - Precondition: A page has been reserved in the layer's table.
+  package func pageAddresses(
+    layer: Int, kvHead: Int
+  ) -> UnsafePointer<UnsafeMutableRawPointer?> {
+    let pool = pools[poolOfLayer[layer]]
+    return unsafe pool.addresses.column(pool.firstColumns[indexInPool[layer]] + kvHead)
+  }
+
+  /// The writer of one layer for the `request`-th request of the step in progress.
+  ///
+  /// - Precondition: A step is in progress and has that request.
+  package func slotWriter(request: Int, layer: Int, kernels: KernelTable) -> SlotWriter {
+    precondition(isStepInProgress)
+    let state = stepSequences[request]
+    let table = state.tables[poolOfLayer[layer]]
+    let start = table.reservedStart
+    let isEmpty = state.reservedTokens == 0
+    return unsafe SlotWriter(
+      tokenCount: state.reservedTokens, firstSlot: start.slot,
+      firstPosition: state.nextPosition, anchor: table.nextAnchor, writeSlots: kernels.writeSlots,
+      entries: isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + start.entry) },
+      pages: isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
+      columnStride: table.pool.addresses.capacity, shape: layers[layer],
+      valueOffset: layout(ofLayer: layer).valueOffset)
+  }
+
+  /// Fills the pages that the step in progress has added with one byte, so that tests can prove that unused
+  /// slots never matter.
+  package func fillReservedPages(with byte: UInt8) {
+    for state in stepSequences {
+      for table in state.tables { table.fillReservedPages(with: byte) }
+    }
+  }
+}

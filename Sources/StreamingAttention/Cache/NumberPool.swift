@@ -1,0 +1,40 @@
+/// Numbers handed out and taken back, the ones that came back first of all.
+///
+/// Taking can be undone exactly, in reverse order, back to the last `mark()`.
+struct NumberPool: ~Copyable {
+  private(set) var free = GrowingTable<Int32>()
+  /// All numbers ever handed out are below it.
+  private(set) var count = 0
+  private var markedCount = 0
+
+  var usedCount: Int { count - free.count }
+
+  mutating func mark() { markedCount = count }
+
+  /// Makes sure that `take` and every later `giveBack` succeed without memory.
+  mutating func prepare() throws(CacheError) {
+    try free.reserveCapacity(count + 1)
+  }
+
+  /// - Precondition: `prepare()` was called since the last `take()`.
+  mutating func take() -> Int32 {
+    guard free.count > 0 else {
+      count += 1
+      return Int32(count - 1)
+    }
+    defer { free.removeLast() }
+    return free[free.count - 1]
+  }
+
+  mutating func giveBack(_ number: Int32) { free.append(number) }
+
+  /// Undoes the latest `take` that has not been undone since `mark()`.
+  mutating func undoTake(_ number: Int32) {
+    if count > markedCount {
+      precondition(Int(number) == count - 1)
+      count -= 1
+    } else {
+      free.append(number)
+    }
+  }
+}

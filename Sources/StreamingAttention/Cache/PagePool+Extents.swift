@@ -1,0 +1,63 @@
+extension PagePool {
+  /// Takes and commits an extent for every layer and KV head; throws with nothing changed.
+  func openExtent(
+    firstEntry: Int, pageCount: Int, from budget: inout MemoryBudget
+  ) throws(CacheError) -> Int32 {
+    try extentNumbers.prepare()
+    try extents.reserveCapacity(extentNumbers.count + 1)
+    try extentOffsets.reserveCapacity((extentNumbers.count + 1) * columnCount)
+    // Striped by the largest leaf, so that every leaf of either size lies on one node.
+    let node = firstEntry / SummationOrder.largestLeafEntries % nodeCount
+    let number = extentNumbers.take()
+    extents.resize(to: max(extents.count, extentNumbers.count), filler: .unused)
+    extentOffsets.resize(to: extents.count * columnCount, filler: 0)
+    extents[Int(number)] = Extent(
+      pageCount: Int32(pageCount), usedPages: 0, livePages: 0, node: Int32(node), isOpen: true)
+    var taken = 0
+    do throws(CacheError) {
+      try forEachColumn { (column, layer, _) throws(CacheError) in
+        extentOffsets[Int(number) * columnCount + column] =
+          try arenas[layer][node].allocate(
+            pageCount * layouts[layer].pageBytes, from: &budget)
+        taken += 1
+      }
+    } catch {
+      freeColumns(of: number, count: taken, to: &budget)
+      extents[Int(number)] = .unused
+      extentNumbers.undoTake(number)
+      throw error
+    }
+    return number
+  }
+
+  /// Gives up the latest `openExtent`, whose pages have been given up before.
+  func undoOpenExtent(_ number: Int32, to budget: inout MemoryBudget) {
+    freeColumns(of: number, count: columnCount, to: &budget)
+    extents[Int(number)] = .unused
+    extentNumbers.undoTake(number)
+  }
+
+  /// Its sequence takes no more pages from it.
+  func closeExtent(_ number: Int32, to budget: inout MemoryBudget) {
+    extents[Int(number)].isOpen = false
+    freeIfDead(number, to: &budget)
+  }
+
+  func freeIfDead(_ number: Int32, to budget: inout MemoryBudget) {
+    guard extents[Int(number)].livePages == 0, !extents[Int(number)].isOpen else { return }
+    freeColumns(of: number, count: columnCount, to: &budget)
+    extents[Int(number)] = .unused
+    extentNumbers.giveBack(number)
+  }
+
+  /// Frees the runs of the first `count` columns.
+  private func freeColumns(of number: Int32, count: Int, to budget: inout MemoryBudget) {
+    let extent = extents[Int(number)]
+    forEachColumn { column, layer, _ in
+      guard column < count else { return }
+      arenas[layer][Int(extent.node)].free(
+        extentOffsets[Int(number) * columnCount + column],
+        byteCount: Int(extent.pageCount) * layouts[layer].pageBytes, to: &budget)
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/// The page sets of all layers with the same retention, and the extents that hold their pages.
+///
+/// A *column* is one layer and KV head of the pool: `[layer][KV head]` flattened.
+final class PagePool {
+  let retention: Retention
+  /// Numbers of the cache's layers that the pool serves, ascending.
+  let layers: [Int]
+  let layouts: [PageLayout]
+  let headCounts: [Int]
+  /// The first column of each layer of the pool.
+  let firstColumns: [Int]
+  let columnCount: Int
+  /// Bytes of one page set: what the formula counts.
+  let setBytes: Int
+  let largestExtent: Int
+  /// `[layer of the pool][node]`.
+  let arenas: [[Arena]]
+  let nodeCount: Int
+
+  var sets = GrowingTable<PageSet>()
+  var setNumbers = NumberPool()
+  var extents = GrowingTable<Extent>()
+  var extentNumbers = NumberPool()
+  /// Where an extent begins in its arena: `[extent][column]`.
+  var extentOffsets = GrowingTable<Int>()
+  var addresses: AddressTable
+
+  init(
+    retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]]
+  ) {
+    self.retention = retention
+    self.layers = layers
+    layouts = layers.map { PageLayout(shapes[$0]) }
+    headCounts = layers.map { shapes[$0].kvHeads }
+    var firstColumns: [Int] = []
+    var columnCount = 0
+    for count in headCounts {
+      firstColumns.append(columnCount)
+      columnCount += count
+    }
+    self.firstColumns = firstColumns
+    self.columnCount = columnCount
+    setBytes = zip(layouts, headCounts).reduce(0) { $0 + $1.0.pageBytes * $1.1 }
+    largestExtent = ExtentRule.largestExtent(retention)
+    self.arenas = arenas
+    nodeCount = arenas[0].count
+    addresses = AddressTable(columnCount: columnCount)
+  }
+
+  /// Bytes of the distinct live pages.
+  var formulaBytes: Int { setNumbers.usedCount * setBytes }
+
+  /// Numbers taken from here on can be given up exactly.
+  func mark() {
+    setNumbers.mark()
+    extentNumbers.mark()
+  }
+
+  // MARK: Page sets
+
+  /// Takes the next pages of `extent` as a page set with one reference; throws with nothing changed.
+  func addSet(to extent: Int32, offset: Int) throws(CacheError) -> Int32 {
+    try setNumbers.prepare()
+    try sets.reserveCapacity(setNumbers.count + 1)
+    try addresses.reserveCapacity(setNumbers.count + 1)
+    let index = extents[Int(extent)].usedPages
+    let number = setNumbers.take()
+    let set = PageSet(
+      referenceCount: 1, epoch: PageSet.firstEpoch, offset: offset, extent: extent,
+      indexInExtent: index)
+    sets.resize(to: max(sets.count, setNumbers.count), filler: set)
+    sets[Int(number)] = set
+    extents[Int(extent)].usedPages += 1
+    extents[Int(extent)].livePages += 1
+    forEachColumn { column, layer, _ in
+      unsafe addresses[column, Int(number)] = address(
+        extent: extent, column: column, layer: layer, index: Int(index))
+    }
+    return number
+  }
+
+  /// Gives up the latest `addSet`.
+  func undoAddSet(_ number: Int32) {
+    let extent = Int(sets[Int(number)].extent)
+    sets[Int(number)].referenceCount = 0
+    extents[extent].usedPages -= 1
+    extents[extent].livePages -= 1
+    setNumbers.undoTake(number)
+  }
+
+  /// Takes one reference away; without any, the pages and with the last of them their extent are freed.
+  func releaseSet(_ number: Int32, to budget: inout MemoryBudget) {
+    sets[Int(number)].referenceCount -= 1
+    guard sets[Int(number)].referenceCount == 0 else { return }
+    let extent = sets[Int(number)].extent
+    extents[Int(extent)].livePages -= 1
+    setNumbers.giveBack(number)
+    freeIfDead(extent, to: &budget)
+  }
+
+  // MARK: Columns
+
+  /// Calls `body` with each column, its layer's index in the pool and its KV head.
+  func forEachColumn<Failure: Error>(
+    _ body: (Int, Int, Int) throws(Failure) -> Void
+  ) throws(Failure) {
+    for layer in headCounts.indices {
+      for head in 0..<headCounts[layer] { try body(firstColumns[layer] + head, layer, head) }
+    }
+  }
+
+  func address(
+    extent: Int32, column: Int, layer: Int, index: Int
+  ) -> UnsafeMutableRawPointer {
+    let arena = arenas[layer][Int(extents[Int(extent)].node)]
+    let offset = extentOffsets[Int(extent) * columnCount + column]
+    return unsafe arena.address(ofOffset: offset + index * layouts[layer].pageBytes)
+  }
+}

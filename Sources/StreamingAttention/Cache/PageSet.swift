@@ -1,0 +1,15 @@
+/// One page for each layer and KV head of a pool, written and released together.
+struct PageSet: BitwiseCopyable {
+  /// Entries that name the set, of all sequences.
+  var referenceCount: Int32
+  /// Which frequencies turned its rotary keys; 0 is kept for keys that are stored unturned.
+  var epoch: Int32
+  /// Position of slot 0 less the anchor, when the set was first written.
+  var offset: Int
+  /// Where its pages lie: an extent, and the page's index in it.
+  var extent: Int32
+  var indexInExtent: Int32
+
+  /// The frequencies that a cache starts with.
+  static let firstEpoch: Int32 = 1
+}

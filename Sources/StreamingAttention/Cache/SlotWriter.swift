@@ -1,0 +1,67 @@
+import KernelTable
+
+/// Writes the keys and values of one request's tokens into the pages of one layer.
+///
+/// A plain value, valid while its step is in progress. Several threads may use copies of it at once on
+/// different KV heads, or on different pages of the same head: a bf16 page stores neighbouring slots
+/// together, so a page is never shared out.
+@unsafe package struct SlotWriter {
+  /// Tokens of the request.
+  package let tokenCount: Int
+  /// Slot of its first page that token 0 goes to.
+  package let firstSlot: Int
+  /// Pages of a KV head that the tokens touch.
+  package var pageCount: Int {
+    unsafe tokenCount == 0 ? 0 : (firstSlot + tokenCount + PageLayout.slots - 1) / PageLayout.slots
+  }
+  /// The position of token 0, and the anchor that its key is turned against.
+  package let firstPosition: Int
+  package let anchor: Int
+
+  let writeSlots: KernelTable.Function
+  /// The entry that takes token 0 and those after it.
+  let entries: UnsafePointer<PageEntry>?
+  /// Page addresses of KV head 0; those of the next head follow `columnStride` further.
+  let pages: UnsafePointer<UnsafeMutableRawPointer?>?
+  let columnStride: Int
+  let shape: LayerShape
+  let valueOffset: Int
+
+  /// Tokens that go to the `page`-th page touched.
+  package func tokens(ofPage page: Int) -> Range<Int> {
+    let start = unsafe page * PageLayout.slots - firstSlot
+    return unsafe max(start, 0)..<min(start + PageLayout.slots, tokenCount)
+  }
+
+  /// Writes the tokens of `pages` for one KV head, calling the kernel once per page.
+  ///
+  /// `touched` counts the pages that the tokens touch and lies in `0..<pageCount`. All rows are given from token
+  /// 0 on, whatever is written: keys `[token][kvHead][keyWidth]` with tokens `keyTokenStride` floats apart,
+  /// values `[token][kvHead][valueWidth]` likewise, turns R(position − anchor) as
+  /// `[token][cos: pairs | sin: pairs]`, nil where keys are stored unturned.
+  package func write(
+    pages touched: Range<Int>, kvHead: Int, keys: UnsafePointer<Float>, keyTokenStride: Int,
+    values: UnsafePointer<Float>, valueTokenStride: Int, turns: UnsafePointer<Float>?
+  ) {
+    // SAFETY: the reservation made an entry and an address for each page touched; the caller vouches for the rows.
+    guard let entries = unsafe entries, let pages = unsafe pages else { return }
+    let column = unsafe pages + kvHead * columnStride
+    for index in touched {
+      let tokens = unsafe tokens(ofPage: index)
+      guard let page = unsafe column[Int(entries[index].page)] else { continue }
+      let first = tokens.lowerBound
+      let pairs = unsafe shape.rotaryPairs
+      var task = unsafe SlotTask(
+        keys: keys + first * keyTokenStride + kvHead * shape.keyWidth,
+        keyTokenStride: keyTokenStride,
+        values: values + first * valueTokenStride + kvHead * shape.valueWidth,
+        valueTokenStride: valueTokenStride, tokenCount: tokens.count,
+        turns: turns.map { unsafe $0 + first * 2 * pairs }, pairs: pairs,
+        pairOrder: shape.rotaryPairing == .halves ? .halves : .interleaved, page: page,
+        firstSlot: index == 0 ? firstSlot : 0, keyElement: shape.keyType.stored,
+        valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,
+        valueWidth: shape.valueWidth, valueOffset: valueOffset)
+      unsafe writeSlots(&task)
+    }
+  }
+}
