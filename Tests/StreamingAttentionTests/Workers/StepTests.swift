@@ -146,7 +146,9 @@ import Testing
     #expect(threads.workers.takenCounts == [20, 0, 0, 0])
   }
 
-  @Test("a step neither allocates nor retains")
+  @Test(
+    "a step neither allocates nor retains",
+    .enabled(if: AllocationCount.isAvailable && RetainCount.isAvailable))
   func noAllocation() throws {
     try #require(AllocationCount.isAvailable)
     let threads = ProvidedThreads(count: 3, sharing: .firstCome)
