@@ -1,0 +1,219 @@
+import Glibc
+
+/// The slow, obvious twin of attention: one query row over a list of tokens, in Double, summed with compensation.
+///
+/// Order of a score: scale·q·k → softcap → − slope·distance → mask; a sink enters the denominator once.
+package struct ReferenceAttention: Sendable {
+  package var scale: Double
+  /// A key at position p is seen from t only if p ≤ t.
+  package var isCausal: Bool
+  /// A key at position p is seen from t only if t − p < window.
+  package var window: Int?
+  /// c in c·tanh(score ÷ c).
+  package var softcap: Double?
+  package var rotation: ReferenceRotation?
+  package var arithmetic: ReferenceArithmetic
+
+  package init(
+    scale: Double, isCausal: Bool, window: Int? = nil, softcap: Double? = nil,
+    rotation: ReferenceRotation? = nil, arithmetic: ReferenceArithmetic = .init()
+  ) {
+    self.scale = scale
+    self.isCausal = isCausal
+    self.window = window
+    self.softcap = softcap
+    self.rotation = rotation
+    self.arithmetic = arithmetic
+  }
+
+  package func sees(_ position: Int, from query: Int) -> Bool {
+    (!isCausal || position <= query) && (window.map { query - position < $0 } ?? true)
+  }
+
+  /// One query head at one position.
+  ///
+  /// - Parameters:
+  ///   - query: as the caller gives it, neither scaled nor turned.
+  ///   - position: the query's.
+  ///   - tokens: all tokens of the sequence, in any order.
+  ///   - slope: ALiBi's for this head; 0 for none.
+  ///   - sink: the learned logit of this head.
+  /// - Returns: output and log-sum-exp with their bounds.
+  package func row(
+    query: [Float], at position: Int, over tokens: ReferenceTokens, slope: Double = 0,
+    sink: Double? = nil
+  ) -> ReferenceRow {
+    var visible: [Int] = []
+    for token in 0..<tokens.count where sees(tokens.positions[token], from: position) {
+      visible.append(token)
+    }
+    guard !visible.isEmpty else {
+      let zeros = [Double](repeating: 0, count: tokens.valueWidth)
+      let lse = sink ?? -.infinity
+      return ReferenceRow(
+        output: zeros, logSumExp: lse, outputBound: zeros, logSumExpBound: 0)
+    }
+    var scores: [Double] = []
+    var errors: [Double] = []
+    var prepared = PreparedQuery(anchor: .min)
+    for token in visible {
+      if prepared.anchor != tokens.anchors[token] {
+        prepared = prepare(query, at: position, anchor: tokens.anchors[token])
+      }
+      var (score, error) = product(prepared, tokens, token)
+      let distance = Double((position - tokens.positions[token]).magnitude)
+      if let softcap {
+        score = softcap * tanh(score / softcap)
+        error += 18 * ReferenceArithmetic.f32 * softcap
+      }
+      error += 4 * ReferenceArithmetic.f32 * (score.magnitude + slope * distance)
+      scores.append(score - slope * distance)
+      errors.append(error)
+    }
+    return normalised(scores, errors, tokens, visible, sink)
+  }
+
+  /// A query turned, scaled, and perhaps rounded, for keys of one anchor.
+  private struct PreparedQuery {
+    var anchor: Int
+    var channels: [Double] = []
+    /// What bounds each channel's rounding errors.
+    var magnitudes: [Double] = []
+    /// How far a channel jumps if its rounding to bf16 goes the other way.
+    var jumps: [Double] = []
+  }
+
+  private func prepare(_ query: [Float], at position: Int, anchor: Int) -> PreparedQuery {
+    let query = query.map(Double.init)
+    var result = PreparedQuery(anchor: anchor)
+    result.channels = rotation?.turned(query, by: position - anchor) ?? query
+    result.magnitudes = rotation?.magnitudes(of: query) ?? query.map(\.magnitude)
+    var factors = [Double](repeating: scale, count: query.count)
+    if let rotation {
+      // a on the query's and on the key's rotary channels.
+      for pair in rotation.frequencies.indices {
+        let (first, second) = rotation.channels(ofPair: pair)
+        factors[first] *= rotation.attentionFactor * rotation.attentionFactor
+        factors[second] *= rotation.attentionFactor * rotation.attentionFactor
+      }
+    }
+    for channel in query.indices {
+      result.channels[channel] *= factors[channel]
+      result.magnitudes[channel] *= factors[channel].magnitude
+    }
+    result.jumps = [Double](repeating: 0, count: query.count)
+    if arithmetic.roundsQueries && arithmetic.roundsQueriesToo { round(&result) }
+    return result
+  }
+
+  /// Rounds a query to bf16 as the code under test does: in units of log2, unless a softcap follows.
+  private func round(_ query: inout PreparedQuery) {
+    let unit = softcap == nil ? M_LOG2E : 1
+    for channel in query.channels.indices {
+      let x = query.channels[channel] * unit
+      let doubt =
+        ReferenceArithmetic.queryRoundings * ReferenceArithmetic.f32 * query.magnitudes[channel]
+        * unit
+      query.channels[channel] = ReferenceArithmetic.bfloat16(x) / unit
+      query.jumps[channel] =
+        (ReferenceArithmetic.bfloat16(x + doubt) - ReferenceArithmetic.bfloat16(x - doubt)) / unit
+    }
+  }
+
+  /// Σ q̃·k of one token, and how far it may be off.
+  private func product(
+    _ query: PreparedQuery, _ tokens: ReferenceTokens, _ token: Int
+  ) -> (score: Double, error: Double) {
+    let width = tokens.keyWidth
+    var (score, magnitude, squares, jump) = (0.0, 0.0, 0.0, 0.0)
+    let first = token * width
+    for channel in 0..<width {
+      let term = query.channels[channel] * tokens.keys[first + channel]
+      score += term
+      squares += term * term
+      magnitude += query.magnitudes[channel] * tokens.keyMagnitudes[first + channel]
+      jump += query.jumps[channel] * tokens.keys[first + channel].magnitude
+    }
+    typealias Units = ReferenceArithmetic
+    let roundings = Units.queryRoundings + 2 + Units.roundings(ofSum: width)
+    var error = (roundings * Units.f32 + arithmetic.keyUnit) * magnitude
+    if arithmetic.roundsQueries {
+      error +=
+        arithmetic.roundsQueriesToo
+        ? jump : Units.bf16 * min(magnitude, Units.lambda * squares.squareRoot())
+    }
+    return (score, error)
+  }
+
+  private func normalised(
+    _ scores: [Double], _ scoreErrors: [Double], _ tokens: ReferenceTokens, _ visible: [Int],
+    _ sink: Double?
+  ) -> ReferenceRow {
+    typealias Units = ReferenceArithmetic
+    let u = Units.f32
+    let maximum = scores.reduce(sink ?? -.infinity, max)
+    let rescalings = (visible.count + 63) / 64 + 14
+    var denominator = CompensatedSum()
+    for score in scores { denominator += exp(score - maximum) }
+    if let sink { denominator += exp(sink - maximum) }
+    let total = denominator.value
+
+    var weights: [Double] = []
+    var (errors, largest, meanError, squares) = ([Double](), 0.0, 0.0, 0.0)
+    for (score, scoreError) in zip(scores, scoreErrors) {
+      let weight = exp(score - maximum) / total
+      let error = scoreError + u * (maximum - score) + u * (5 * Double(rescalings) + 3)
+      weights.append(weight)
+      errors.append(error)
+      largest = max(largest, error)
+      meanError += weight * error
+      squares += weight * weight
+    }
+    let sinkWeight = sink.map { exp($0 - maximum) / total } ?? 0
+    let sinkError = sink.map { 4 * u * (1 + $0.magnitude + maximum.magnitude) } ?? 0
+    largest = max(largest, sinkError)
+    meanError += sinkWeight * sinkError
+
+    let width = tokens.valueWidth
+    var sums = [CompensatedSum](repeating: CompensatedSum(), count: width)
+    for (weight, token) in zip(weights, visible) {
+      for channel in 0..<width { sums[channel] += weight * tokens.values[token * width + channel] }
+    }
+    let output = sums.map(\.value)
+
+    var shifts = output.map { sinkWeight * sinkError * $0.magnitude }
+    var spreads = output.map { sinkWeight * $0.magnitude }
+    var variances = output.map { sinkWeight * sinkWeight * $0 * $0 }
+    var magnitudes = [Double](repeating: 0, count: width)
+    for (index, token) in visible.enumerated() {
+      let (weight, error) = (weights[index], errors[index])
+      for channel in 0..<width {
+        let value = tokens.values[token * width + channel]
+        let spread = weight * (value - output[channel]).magnitude
+        shifts[channel] += spread * error
+        spreads[channel] += spread
+        variances[channel] += spread * spread
+        magnitudes[channel] += weight * value.magnitude
+      }
+    }
+    let secondOrder = exp(2 * largest)
+    let sumRoundings = Units.roundings(ofSum: visible.count + rescalings + 3)
+    let laneRoundings = Units.roundings(ofSum: visible.count / 16 + rescalings + 24)
+    let bounds = (0..<width).map { channel in
+      var bound = secondOrder * shifts[channel] + sumRoundings * u * magnitudes[channel]
+      bound += (laneRoundings + 4) * u * output[channel].magnitude + 1e-30
+      if arithmetic.roundsProbabilities {
+        bound +=
+          Units.bf16 * min(spreads[channel], Units.lambda * variances[channel].squareRoot())
+      }
+      return bound
+    }
+    let lse = maximum + log(total)
+    var lseBound = secondOrder * meanError + laneRoundings * u + 2 * u * lse.magnitude + 1e-30
+    if arithmetic.roundsProbabilities {
+      lseBound += Units.bf16 * min(1, Units.lambda * squares.squareRoot())
+    }
+    return ReferenceRow(
+      output: output, logSumExp: lse, outputBound: bounds, logSumExpBound: lseBound)
+  }
+}
