@@ -82,6 +82,7 @@ let package = Package(
       exclude: ["CAllocationCount"],
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
     tests("Support"),
+    tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("Memory", ["Memory"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
