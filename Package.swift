@@ -19,8 +19,10 @@ func kernels(_ name: String, _ flags: [String]) -> Target {
     dependencies: ["CKernelShim", "KernelTable"],
     swiftSettings: [
       .define("KERNELS_\(name.uppercased())"),
+      .enableUpcomingFeature("InternalImportsByDefault"),
       .treatAllWarnings(as: .error),
-      .unsafeFlags(["-Ounchecked"] + flags.flatMap { ["-Xcc", $0] }),
+      // Vector arguments of always-inlined shim functions have no ABI that could change.
+      .unsafeFlags(["-Ounchecked"] + (flags + ["-Wno-psabi"]).flatMap { ["-Xcc", $0] }),
     ])
 }
 

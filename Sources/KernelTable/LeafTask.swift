@@ -104,8 +104,18 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   /// Floats from one row of `outputs` to the next: `valueWidth` rounded up to 16; the padding is written too.
   package var outputStride: Int
 
-  /// At least `KernelTable.leafScratchBytes(...)`, 64-byte aligned, of this worker alone.
+  /// At least `LeafTask.scratchBytes(...)`, 64-byte aligned, of this worker alone.
   package var scratch: UnsafeMutableRawPointer
+
+  /// Floats of a prepared query row.
+  package static func paddedKeyWidth(_ keyWidth: Int) -> Int { (keyWidth + 15) / 16 * 16 + 16 }
+
+  /// Bytes of scratch for this many rows: prepared queries, partial sums, a tile of scores, two rows in preparation.
+  package static func scratchBytes(rowCount: Int, keyWidth: Int) -> Int {
+    let padded = unsafe paddedKeyWidth(keyWidth)
+    return rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64 + 6 * 64 * 4
+      + 6 * 64 * 2 + 2 * padded * 4 + 256
+  }
 
   package init(
     queries: UnsafePointer<Float>, tokenStride: Int, headStride: Int, rowCount: Int, group: Int,

@@ -3,7 +3,7 @@
 /// A panel holds 64 output channels of a weight matrix and is laid out like the K part of a page:
 /// f32 and f16 `[input][64]`, bf16 `[input pair][64][2]`, so a linear layer is the score tile over another K.
 @unsafe package struct PanelTask {
-  /// Made by `KernelTable.packRows`: f32, or bf16 pairs where the instruction set multiplies those.
+  /// Made by `KernelTable.packRows`, `rowBytes` apart: f32, or bf16 pairs where the instruction set multiplies those.
   package var rows: UnsafeRawPointer
   package var rowBytes: Int
   package var rowCount: Int
@@ -18,6 +18,9 @@
   package var outputStride: Int
   /// Adds to what `output` holds instead of replacing it (residual connections, biases).
   package var accumulates: Bool
+
+  /// Bytes of one packed row, whatever the instruction set makes of it; a multiple of 64.
+  package static func rowBytes(inputWidth: Int) -> Int { ((inputWidth + 1) / 2 * 8 + 63) / 64 * 64 }
 
   package init(
     rows: UnsafeRawPointer, rowBytes: Int, rowCount: Int, panels: UnsafeRawPointer, panelCount: Int,

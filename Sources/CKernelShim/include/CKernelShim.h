@@ -1,1 +1,208 @@
+/* One-line vector operations for the Swift kernels, and the CPUID check. Header-only: a function is compiled
+   with the flags of the Swift module that imports it, which is what makes one kernel source serve several
+   instruction sets. Sixteen lanes everywhere; where registers are narrower the compiler splits them. */
 #pragma once
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+#define ATTENTION_INLINE static inline __attribute__((always_inline, unused))
+
+typedef float attention_f32x16 __attribute__((ext_vector_type(16)));
+typedef int32_t attention_i32x16 __attribute__((ext_vector_type(16)));
+typedef uint32_t attention_u32x16 __attribute__((ext_vector_type(16)));
+typedef uint16_t attention_u16x16 __attribute__((ext_vector_type(16)));
+typedef attention_f32x16 attention_f32x16_unaligned __attribute__((aligned(4)));
+typedef attention_u32x16 attention_u32x16_unaligned __attribute__((aligned(4)));
+typedef attention_u16x16 attention_u16x16_unaligned __attribute__((aligned(2)));
+
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA)
+#define ATTENTION_FMA(a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define ATTENTION_FMA(a, b, c) ((a) * (b) + (c)) /* a library call per lane otherwise */
+#endif
+
+/* ---- f32 ---- */
+ATTENTION_INLINE attention_f32x16 attention_splat(float x) { return (attention_f32x16)(x); }
+ATTENTION_INLINE attention_f32x16 attention_load(const void *p) { return *(const attention_f32x16_unaligned *)p; }
+ATTENTION_INLINE void attention_store(void *p, attention_f32x16 v) { *(attention_f32x16_unaligned *)p = v; }
+ATTENTION_INLINE attention_f32x16 attention_add(attention_f32x16 a, attention_f32x16 b) { return a + b; }
+ATTENTION_INLINE attention_f32x16 attention_subtract(attention_f32x16 a, attention_f32x16 b) { return a - b; }
+ATTENTION_INLINE attention_f32x16 attention_multiply(attention_f32x16 a, attention_f32x16 b) { return a * b; }
+ATTENTION_INLINE attention_f32x16 attention_divide(attention_f32x16 a, attention_f32x16 b) { return a / b; }
+ATTENTION_INLINE attention_f32x16 attention_fma(attention_f32x16 a, attention_f32x16 b, attention_f32x16 c) { return ATTENTION_FMA(a, b, c); }
+ATTENTION_INLINE attention_f32x16 attention_maximum(attention_f32x16 a, attention_f32x16 b) { return a > b ? a : b; }
+ATTENTION_INLINE attention_f32x16 attention_magnitude(attention_f32x16 a) { return (attention_f32x16)((attention_u32x16)a & 0x7fffffffu); }
+/* magnitude of a, sign of s */
+ATTENTION_INLINE attention_f32x16 attention_with_sign(attention_f32x16 a, attention_f32x16 s) { return (attention_f32x16)(((attention_u32x16)a & 0x7fffffffu) | ((attention_u32x16)s & 0x80000000u)); }
+/* a where s is negative, b elsewhere */
+ATTENTION_INLINE attention_f32x16 attention_select_negative(attention_f32x16 s, attention_f32x16 a, attention_f32x16 b) { return s < 0 ? a : b; }
+/* first, first + 1, … first + 15 */
+ATTENTION_INLINE attention_f32x16 attention_ramp(float first) { return (attention_f32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + first; }
+/* v where low <= lane < high, other elsewhere */
+ATTENTION_INLINE attention_f32x16 attention_keep(attention_f32x16 v, int low, int high, float other) {
+  attention_i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return ((lane >= low) & (lane < high)) ? v : (attention_f32x16)(other);
+}
+ATTENTION_INLINE float attention_largest(attention_f32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
+  float m = v[0];
+  for (int i = 1; i < 16; i++) m = m > v[i] ? m : v[i];
+  return m;
+#endif
+}
+/* In a fixed order: eights, fours, twos, one. */
+ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
+  float a[16];
+  memcpy(a, &v, 64);
+  for (int n = 8; n > 0; n >>= 1)
+    for (int i = 0; i < n; i++) a[i] += a[i + n];
+  return a[0];
+}
+ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
+
+/* 2^x. Polynomial of degree 6 on [-1/2, 1/2], relative error 1.9e-9 before rounding, 8e-8 after.
+   0 below about -150 (AVX-512) or -126 (elsewhere); NaN stays NaN. x must not exceed 126. */
+ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
+#if defined(__AVX512F__)
+  __m512 y = _mm512_max_ps((__m512)(attention_f32x16)(-200.0f), (__m512)x); /* the second operand if NaN */
+  __m512 whole = _mm512_roundscale_ps(y, 8);
+  attention_f32x16 f = (attention_f32x16)_mm512_sub_ps(y, whole);
+#else
+  attention_f32x16 low = (attention_f32x16)(-127.0f), magic = (attention_f32x16)(12582912.0f);
+  attention_f32x16 y = x < low ? low : x;
+  attention_f32x16 t = y + magic, f = y - (t - magic);
+#endif
+  attention_f32x16 p = (attention_f32x16)(0x1.41d334p-13f);
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.5f456ap-10f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.3b2dbcp-7f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.c6aed4p-5f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.ebfbdap-3f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.62e43p-1f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(1.0f));
+#if defined(__AVX512F__)
+  return (attention_f32x16)_mm512_scalef_ps((__m512)p, whole);
+#else
+  attention_f32x16 r = (attention_f32x16)(((attention_u32x16)t << 23) + (attention_u32x16)p);
+  r = x < (attention_f32x16)(-126.0f) ? (attention_f32x16)(0.0f) : r;
+  return x == x ? r : x;
+#endif
+}
+
+/* ---- f16 ---- */
+ATTENTION_INLINE attention_f32x16 attention_load_half(const void *p) {
+#if defined(__AVX512F__)
+  return (attention_f32x16)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+#elif defined(__F16C__)
+  __m256 lo = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+  __m256 hi = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p + 1));
+  return (attention_f32x16)__builtin_shufflevector(lo, hi, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+  attention_u32x16 h = __builtin_convertvector(*(const attention_u16x16_unaligned *)p, attention_u32x16);
+  attention_u32x16 s = (h & 0x8000u) << 16, m = (h & 0x7fffu) << 13;
+  attention_f32x16 f = (attention_f32x16)m * (attention_f32x16)(0x1p112f); /* rebias; exact for subnormals too */
+  attention_u32x16 special = m | 0x7f800000u;                              /* Inf and NaN keep their fraction */
+  return (attention_f32x16)((m >= 0x0f800000u ? special : (attention_u32x16)f) | s);
+#endif
+}
+/* Nearest even; overflow to infinity; NaN stays NaN. */
+ATTENTION_INLINE uint16_t attention_half_bits(float x) {
+#if defined(__F16C__)
+  return (uint16_t)_cvtss_sh(x, 0);
+#else
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  uint32_t s = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
+  if (a > 0x7f800000u) return (uint16_t)(s | 0x7e00u | ((a >> 13) & 0x3ffu));
+  if (a >= 0x477ff000u) return (uint16_t)(s | 0x7c00u);
+  if (a < 0x38800000u) { /* subnormal: adding 2^-1 puts the result in the low bits, rounded by the FPU */
+    float f;
+    memcpy(&f, &a, 4);
+    f += 0.5f;
+    memcpy(&a, &f, 4);
+    return (uint16_t)(s | (a - 0x3f000000u));
+  }
+  a += 0x0fffu + ((a >> 13) & 1u);
+  return (uint16_t)(s | ((a - 0x38000000u) >> 13));
+#endif
+}
+ATTENTION_INLINE void attention_store_half(void *p, attention_f32x16 v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph((__m512)v, 0));
+#else
+  uint16_t h[16];
+  for (int i = 0; i < 16; i++) h[i] = attention_half_bits(v[i]);
+  memcpy(p, h, 32);
+#endif
+}
+
+/* ---- bf16: pairs in 32-bit lanes, the first of a pair in the low half ---- */
+ATTENTION_INLINE attention_u32x16 attention_load_pairs(const void *p) { return *(const attention_u32x16_unaligned *)p; }
+ATTENTION_INLINE void attention_store_pairs(void *p, attention_u32x16 v) { *(attention_u32x16_unaligned *)p = v; }
+ATTENTION_INLINE attention_u32x16 attention_splat_pair(const void *p) { uint32_t w; memcpy(&w, p, 4); return (attention_u32x16)(w); }
+ATTENTION_INLINE attention_u32x16 attention_mask_pairs(attention_u32x16 a, uint32_t mask) { return a & mask; }
+ATTENTION_INLINE attention_f32x16 attention_first_of_pairs(attention_u32x16 a) { return (attention_f32x16)(a << 16); }
+ATTENTION_INLINE attention_f32x16 attention_second_of_pairs(attention_u32x16 a) { return (attention_f32x16)(a & 0xffff0000u); }
+/* Nearest even; NaN stays NaN. In the low half of each lane. */
+ATTENTION_INLINE attention_u32x16 attention_bfloat_bits(attention_f32x16 v) {
+  attention_u32x16 b = (attention_u32x16)v;
+  attention_u32x16 r = (b + 0x7fffu + ((b >> 16) & 1u)) >> 16;
+  return v == v ? r : ((b >> 16) | 0x40u);
+}
+ATTENTION_INLINE uint16_t attention_bfloat_bit(float x) {
+  uint32_t b;
+  memcpy(&b, &x, 4);
+  if (x != x) return (uint16_t)((b >> 16) | 0x40u);
+  return (uint16_t)((b + 0x7fffu + ((b >> 16) & 1u)) >> 16);
+}
+/* lane i: bf16(first[i]) | bf16(second[i]) << 16 */
+ATTENTION_INLINE attention_u32x16 attention_pair(attention_f32x16 first, attention_f32x16 second) {
+  return attention_bfloat_bits(first) | (attention_bfloat_bits(second) << 16);
+}
+ATTENTION_INLINE attention_f32x16 attention_round_to_bfloat(attention_f32x16 v) { return (attention_f32x16)(attention_bfloat_bits(v) << 16); }
+ATTENTION_INLINE void attention_store_bfloat(void *p, attention_f32x16 v) {
+#if defined(__AVX512BF16__)
+  _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+  *(attention_u16x16_unaligned *)p = __builtin_convertvector(attention_bfloat_bits(v), attention_u16x16);
+#endif
+}
+#if defined(__AVX512BF16__)
+#define ATTENTION_HAS_BFLOAT_DOT 1
+ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attention_u32x16 a, attention_u32x16 b) {
+  return (attention_f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)(__m512i)a, (__m512bh)(__m512i)b);
+}
+#else
+#define ATTENTION_HAS_BFLOAT_DOT 0
+ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attention_u32x16 a, attention_u32x16 b) {
+  c = ATTENTION_FMA(attention_first_of_pairs(a), attention_first_of_pairs(b), c);
+  return ATTENTION_FMA(attention_second_of_pairs(a), attention_second_of_pairs(b), c);
+}
+#endif
+
+/* 0 = any CPU, 1 = x86-64-v3, 2 = x86-64-v4, 3 = x86-64-v4 with VNNI and BF16; registers saved by the system. */
+static inline int attention_instruction_set_level(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d, low, high, b7, c7, d7;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+  unsigned need1 = 1u << 12 | 1u << 22 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA MOVBE POPCNT OSXSAVE AVX F16C */
+  if ((c & need1) != need1) return 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 0x06) != 0x06) return 0;
+  if (!__get_cpuid(0x80000001, &a, &b, &c, &d) || !(c & (1u << 5))) return 0; /* LZCNT */
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7)) return 0;
+  unsigned need7 = 1u << 3 | 1u << 5 | 1u << 8; /* BMI1 AVX2 BMI2 */
+  if ((b7 & need7) != need7) return 0;
+  unsigned need512 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* F DQ CD BW VL */
+  if ((b7 & need512) != need512 || (low & 0xe6) != 0xe6) return 1;
+  if (!(c7 & (1u << 11)) || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & (1u << 5))) return 2; /* VNNI BF16 */
+  return 3;
+#else
+  return 0;
+#endif
+}

@@ -62,7 +62,7 @@ extension KVCache {
     let isEmpty = state.reservedTokens == 0
     return unsafe SlotWriter(
       tokenCount: state.reservedTokens, firstSlot: start.slot,
-      firstPosition: state.nextPosition, anchor: table.nextAnchor, writeSlots: kernels.writeSlots,
+      firstPosition: state.nextPosition, anchor: table.nextAnchor, kernels: kernels,
       entries: isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + start.entry) },
       pages: isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
       columnStride: table.pool.addresses.capacity, shape: layers[layer],

@@ -18,7 +18,7 @@ import KernelTable
   package let firstPosition: Int
   package let anchor: Int
 
-  let writeSlots: KernelTable.Function
+  let kernels: KernelTable
   /// The entry that takes token 0 and those after it.
   let entries: UnsafePointer<PageEntry>?
   /// Page addresses of KV head 0; those of the next head follow `columnStride` further.
@@ -61,7 +61,7 @@ import KernelTable
         firstSlot: index == 0 ? firstSlot : 0, keyElement: shape.keyType.stored,
         valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,
         valueWidth: shape.valueWidth, valueOffset: valueOffset)
-      unsafe writeSlots(&task)
+      unsafe kernels.writeSlots(&task)
     }
   }
 }

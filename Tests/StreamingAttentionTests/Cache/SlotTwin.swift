@@ -4,17 +4,11 @@ import StreamingAttention
 /// The slow, obvious slot writer, and the reader that undoes its layout.
 enum SlotTwin {
   /// A table whose slot writer is the twin; nothing else in it may be called.
-  static let kernels = unsafe KernelTable(
-    name: "twin", attend: { _ in fatalError() }, attendScratchBytes: { _, _, _ in 0 },
-    writeSlots: { task in
-      // SAFETY: the cache passes a SlotTask whose page and rows it vouches for.
-      unsafe SlotTwin.write(task.assumingMemoryBound(to: SlotTask.self).pointee)
-    },
-    multiply: { _ in fatalError() }, packRows: { _, _, _, _, _, _, _ in fatalError() },
-    packedRowBytes: { _, _ in 0 }, packPanel: { _, _, _, _, _, _ in fatalError() },
-    merge: { _, _, _, _, _, _, _, _ in fatalError() },
-    rootMeanSquareNormalize: { _, _, _, _, _ in fatalError() },
-    gatedSilu: { _, _, _, _ in fatalError() })
+  static let kernels = unsafe KernelTable { operation, task in
+    precondition(operation == KernelOperation.writeSlots.rawValue)
+    // SAFETY: the cache passes a SlotTask whose page and rows it vouches for.
+    unsafe SlotTwin.write(task.assumingMemoryBound(to: SlotTask.self).pointee)
+  }
 
   /// Index of a key's number in its page, counted in numbers.
   static func keyIndex(

@@ -1,0 +1,131 @@
+import CKernelShim
+import KernelTable
+
+/// Brings every query row of a task into rotary order, scaled and turned for one run of equal anchors.
+///
+/// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
+/// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
+/// the dot product takes it, else as f32.
+@inline(never)
+func prepareRows(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int) {
+  let width = task.pointee.keyWidth
+  let pairs = task.pointee.pairs
+  let group = task.pointee.group
+  // With a softcap scores are capped in natural units and turn into units of log2 afterwards.
+  let factor = task.pointee.scale * (task.pointee.softcap > 0 ? 1 : log2e)
+  let rotaryFactor = factor * task.pointee.rotaryScale
+  var row = 0
+  while row < task.pointee.rowCount {
+    let token = row / group
+    let source =
+      task.pointee.queries + token * task.pointee.tokenStride
+      + (row - token * group) * task.pointee.headStride
+    let ordered = scratch.row
+    gatherRotary(source, pairs, width, task.pointee.pairOrder, ordered)
+    scaleRow(ordered, 0, 2 * pairs, rotaryFactor)
+    scaleRow(ordered, 2 * pairs, width, factor)
+    if pairs > 0 {
+      if let turns = task.pointee.tokenTurns { turn(ordered, turns + token * 2 * pairs, pairs) }
+      if run > 0, let turns = task.pointee.runTurns {
+        turn(ordered, turns + run * 2 * pairs, pairs)
+      }
+    }
+    let target = scratch.queries + row * scratch.queryRowBytes
+    if task.pointee.keyElement.isBFloat16 {
+      pairRow(ordered, pairs, width, scratch.turned)
+      storePairedRow(scratch.turned, (width + 1) / 2, target)
+    } else {
+      target.copyMemory(from: ordered, byteCount: width * 4)
+    }
+    row += 1
+  }
+}
+
+/// Copies a vector into rotary order: first members, second members, the rest.
+@inline(__always)
+func gatherRotary(
+  _ source: UnsafePointer<Float>, _ pairs: Int, _ width: Int, _ order: PairOrder, _ target: Floats
+) {
+  var channel = 0
+  if order.isInterleaved {
+    while channel < pairs {
+      target[channel] = source[2 * channel]
+      target[pairs + channel] = source[2 * channel + 1]
+      channel += 1
+    }
+    channel = 2 * pairs
+  }
+  while channel < width {
+    target[channel] = source[channel]
+    channel += 1
+  }
+}
+
+@inline(__always)
+func scaleRow(_ row: Floats, _ start: Int, _ end: Int, _ factor: Float) {
+  var channel = start
+  while channel < end {
+    row[channel] *= factor
+    channel += 1
+  }
+}
+
+/// (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair of a row in rotary order; `turns` is `[cos | sin]`.
+@inline(__always)
+func turn(_ row: Floats, _ turns: UnsafePointer<Float>, _ pairs: Int) {
+  var pair = 0
+  while pair + 16 <= pairs {
+    let u = attention_load(row + pair)
+    let v = attention_load(row + pairs + pair)
+    let c = attention_load(turns + pair)
+    let s = attention_load(turns + pairs + pair)
+    attention_store(
+      row + pair, attention_subtract(attention_multiply(u, c), attention_multiply(v, s)))
+    attention_store(
+      row + pairs + pair, attention_fma(v, c, attention_multiply(u, s)))
+    pair += 16
+  }
+  while pair < pairs {
+    let u = row[pair]
+    let v = row[pairs + pair]
+    row[pair] = u * turns[pair] - v * turns[pairs + pair]
+    row[pairs + pair] = u * turns[pairs + pair] + v * turns[pair]
+    pair += 1
+  }
+}
+
+/// From rotary order to neighbours that share a lane; an odd width gains a zero.
+@inline(__always)
+func pairRow(_ row: Floats, _ pairs: Int, _ width: Int, _ target: Floats) {
+  var pair = 0
+  while pair < pairs {
+    target[2 * pair] = row[pair]
+    target[2 * pair + 1] = row[pairs + pair]
+    pair += 1
+  }
+  var channel = 2 * pairs
+  while channel < width {
+    target[channel] = row[channel]
+    channel += 1
+  }
+  if width & 1 == 1 { target[width] = 0 }
+}
+
+/// Stores a row of neighbours as the left factor of a bf16 product.
+@inline(__always)
+func storePairedRow(_ row: UnsafePointer<Float>, _ count: Int, _ target: UnsafeMutableRawPointer) {
+  #if KERNELS_AVX512BF16
+  let bits = target.assumingMemoryBound(to: UInt16.self)
+  var channel = 0
+  while channel + 16 <= 2 * count {
+    attention_store_bfloat(bits + channel, attention_load(row + channel))
+    channel += 16
+  }
+  while channel < 2 * count {
+    bits[channel] = attention_bfloat_bit(row[channel])
+    channel += 1
+  }
+  #else
+  target.copyMemory(from: row, byteCount: count * 8)
+  #endif
+}

@@ -1,0 +1,119 @@
+import CKernelShim
+
+/// Slots of an entry that a row sees, `low..<high`; empty as 64..<0.
+struct SlotRange {
+  var low: Int
+  var high: Int
+}
+
+/// Advances one row's softmax by the 64 scores at `scores`, which become probabilities.
+///
+/// Returns without touching the state where the row sees nothing. Otherwise m ← max, ℓ and o are rescaled,
+/// ℓ += Σ p; unseen slots get p = 0 by selection, so nothing that stands there enters. Milakov & Gimelshein
+/// 2018, arXiv:1805.02867, algorithm 3, in units of log2.
+@inline(__always)
+func advance(
+  _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
+  _ outputStride: Int, _ rounded: UnsafeMutablePointer<UInt16>?
+) {
+  var s0 = attention_load(scores)
+  var s1 = attention_load(scores + 16)
+  var s2 = attention_load(scores + 32)
+  var s3 = attention_load(scores + 48)
+  if slots.low > 0 || slots.high < 64 {
+    let low = Int32(truncatingIfNeeded: slots.low)
+    let high = Int32(truncatingIfNeeded: slots.high)
+    s0 = attention_keep(s0, low, high, -.infinity)
+    s1 = attention_keep(s1, low &- 16, high &- 16, -.infinity)
+    s2 = attention_keep(s2, low &- 32, high &- 32, -.infinity)
+    s3 = attention_keep(s3, low &- 48, high &- 48, -.infinity)
+  }
+  let best = attention_largest(
+    attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3)))
+  var sum = attention_load(lanes)
+  if best > maximum.pointee {
+    let factor = attention_exp2(attention_splat(maximum.pointee - best))
+    maximum.pointee = best
+    sum = attention_multiply(sum, factor)
+    var channel = 0
+    while channel < outputStride {
+      attention_store(
+        output + channel, attention_multiply(attention_load(output + channel), factor))
+      channel += 16
+    }
+  }
+  let m = maximum.pointee
+  if m == -.infinity && best == -.infinity {
+    // Nothing visible so far, or scores of −∞ only: the row weighs nothing.
+    attention_store(scores, Vector())
+    attention_store(scores + 16, Vector())
+    attention_store(scores + 32, Vector())
+    attention_store(scores + 48, Vector())
+    if let rounded {
+      attention_store(UnsafeMutableRawPointer(rounded), Vector())
+      attention_store(UnsafeMutableRawPointer(rounded) + 64, Vector())
+    }
+    return
+  }
+  let top = attention_splat(m)
+  var p0 = attention_exp2(attention_subtract(s0, top))
+  var p1 = attention_exp2(attention_subtract(s1, top))
+  var p2 = attention_exp2(attention_subtract(s2, top))
+  var p3 = attention_exp2(attention_subtract(s3, top))
+  if let rounded {
+    // ℓ sums what multiplies V, so that the weights of a row add up to one.
+    attention_store_bfloat(rounded, p0)
+    attention_store_bfloat(rounded + 16, p1)
+    attention_store_bfloat(rounded + 32, p2)
+    attention_store_bfloat(rounded + 48, p3)
+    p0 = attention_round_to_bfloat(p0)
+    p1 = attention_round_to_bfloat(p1)
+    p2 = attention_round_to_bfloat(p2)
+    p3 = attention_round_to_bfloat(p3)
+  } else {
+    attention_store(scores, p0)
+    attention_store(scores + 16, p1)
+    attention_store(scores + 32, p2)
+    attention_store(scores + 48, p3)
+  }
+  attention_store(
+    lanes, attention_add(sum, attention_add(attention_add(p0, p1), attention_add(p2, p3))))
+}
+
+/// c·tanh(s / c) on 64 natural scores, which then turn into units of log2.
+///
+/// tanh x = sign x · (1 − e) / (1 + e), e = 2^(−2|x| log2 e).
+@inline(__always)
+func cap(_ scores: Floats, _ softcap: Float) {
+  let inverse = attention_splat(1 / softcap)
+  let exponent = attention_splat(-2 * log2e)
+  let one = attention_splat(1)
+  let result = attention_splat(softcap * log2e)
+  var slot = 0
+  while slot < 64 {
+    let x = attention_multiply(attention_load(scores + slot), inverse)
+    let e = attention_exp2(attention_multiply(attention_magnitude(x), exponent))
+    let t = attention_divide(attention_subtract(one, e), attention_add(one, e))
+    // NaN stays NaN: the sign is laid over a NaN magnitude.
+    attention_store(scores + slot, attention_multiply(attention_with_sign(t, x), result))
+    slot += 16
+  }
+}
+
+/// Adds slope·(nearest − |distance of the query from slot 0 − slot|) to 64 scores, all in units of log2.
+@inline(__always)
+func addLinearBias(_ scores: Floats, _ slope: Float, _ distance: Float, _ nearest: Float) {
+  let slopes = attention_splat(slope)
+  let near = attention_splat(nearest)
+  let from = attention_splat(distance)
+  var slot = 0
+  while slot < 64 {
+    let gap = attention_magnitude(attention_subtract(from, attention_ramp(Float(slot))))
+    attention_store(
+      scores + slot,
+      attention_fma(slopes, attention_subtract(near, gap), attention_load(scores + slot)))
+    slot += 16
+  }
+}
+
+@inline(__always) var log2e: Float { 1.44269504088896340736 }

@@ -1,0 +1,37 @@
+package import KernelTable
+
+/// The kernels of this module's instruction set.
+///
+/// Call only after the CPUID check.
+package func kernelTable() -> KernelTable { KernelTable(runKernel) }
+
+/// The one function of the module that others call, by a C name of its own.
+#if KERNELS_AVX512BF16
+@c(attention_kernel_avx512bf16)
+#elseif KERNELS_AVX512
+@c(attention_kernel_avx512)
+#elseif KERNELS_AVX2
+@c(attention_kernel_avx2)
+#else
+@c(attention_kernel_baseline)
+#endif
+func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
+  switch operation {
+  case KernelOperation.attend.rawValue:
+    attendLeaf(task.assumingMemoryBound(to: LeafTask.self))
+  case KernelOperation.merge.rawValue:
+    mergeStates(task.assumingMemoryBound(to: MergeTask.self))
+  case KernelOperation.writeSlots.rawValue:
+    writePageSlots(task.assumingMemoryBound(to: SlotTask.self))
+  case KernelOperation.multiply.rawValue:
+    multiplyPanels(task.assumingMemoryBound(to: PanelTask.self))
+  case KernelOperation.packRows.rawValue:
+    packLeftRows(task.assumingMemoryBound(to: PackTask.self))
+  case KernelOperation.packPanel.rawValue:
+    packWeightPanel(task.assumingMemoryBound(to: PackTask.self))
+  case KernelOperation.normalize.rawValue:
+    normalizeRow(task.assumingMemoryBound(to: NormalizeTask.self))
+  default:
+    gateRow(task.assumingMemoryBound(to: GateTask.self))
+  }
+}

@@ -1,0 +1,304 @@
+import CKernelShim
+import KernelTable
+
+// SAFETY: this module is pointers from end to end. Kernels check nothing: the plan, the slot writer and the
+// linear layer have checked every shape, address and length before a task reaches them.
+//
+// One file: in a debug build, which is not whole-module, a tile and what it inlines must stand together.
+
+typealias Vector = SIMD16<Float>
+typealias Pairs = SIMD16<UInt32>
+typealias Floats = UnsafeMutablePointer<Float>
+typealias Raw = UnsafeRawPointer
+
+/// How a matrix whose 64 columns stand side by side is read, and what multiplies it.
+///
+/// `step` names one stored row: one input for f32 and f16, two that share 32-bit lanes for bf16.
+protocol Operand {
+  associatedtype Left
+  /// Bytes of 16 columns of a stored row.
+  static var groupBytes: Int { get }
+  /// Bytes of the left factor for one stored row.
+  static var leftBytes: Int { get }
+  static func left(_ address: Raw) -> Left
+  static func multiply(_ sum: Vector, _ left: Left, _ right: Raw) -> Vector
+}
+
+enum Float32Operand: Operand {
+  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var leftBytes: Int { 4 }
+  @inline(__always) static func left(_ address: Raw) -> Vector {
+    attention_splat(address.loadUnaligned(as: Float.self))
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Raw) -> Vector {
+    attention_fma(left, attention_load(right), sum)
+  }
+}
+
+enum Float16Operand: Operand {
+  @inline(__always) static var groupBytes: Int { 32 }
+  @inline(__always) static var leftBytes: Int { 4 }
+  @inline(__always) static func left(_ address: Raw) -> Vector {
+    attention_splat(address.loadUnaligned(as: Float.self))
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Raw) -> Vector {
+    attention_fma(left, attention_load_half(right), sum)
+  }
+}
+
+#if KERNELS_AVX512BF16
+/// Both factors in bf16 pairs, by the dot-product instruction.
+enum BFloat16Operand: Operand {
+  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var leftBytes: Int { 4 }
+  @inline(__always) static func left(_ address: Raw) -> Pairs { attention_splat_pair(address) }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Pairs, _ right: Raw) -> Vector {
+    attention_dot_pairs(sum, left, attention_load_pairs(right))
+  }
+}
+#else
+/// bf16 pairs widened to f32; the left factor stays in f32, two numbers for each stored row.
+enum BFloat16Operand: Operand {
+  struct Two {
+    var first: Vector
+    var second: Vector
+  }
+  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var leftBytes: Int { 8 }
+  @inline(__always) static func left(_ address: Raw) -> Two {
+    Two(
+      first: attention_splat(address.loadUnaligned(as: Float.self)),
+      second: attention_splat((address + 4).loadUnaligned(as: Float.self)))
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Two, _ right: Raw) -> Vector {
+    let pairs = attention_load_pairs(right)
+    let half = attention_fma(left.first, attention_first_of_pairs(pairs), sum)
+    return attention_fma(left.second, attention_second_of_pairs(pairs), half)
+  }
+}
+#endif
+
+/// Groups of 16 columns that a tile of m rows takes at once, so that its sums fit the registers.
+@inline(__always)
+func groupsPerPass(_ rows: Int) -> Int {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  return 4
+  #elseif KERNELS_AVX2
+  return rows == 1 ? 4 : rows == 2 ? 2 : 1
+  #else
+  return rows == 1 ? 2 : 1
+  #endif
+}
+
+/// Most rows of a tile.
+@inline(__always)
+var largestTile: Int {
+  #if KERNELS_BASELINE
+  return 3
+  #else
+  return 6
+  #endif
+}
+
+/// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
+@inline(__always)
+func tile<O: Operand, let sums: Int>(
+  _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>, _ left: Raw,
+  _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int
+) {
+  var left = left
+  var right = right
+  var step = 0
+  while step < count {
+    var row = 0
+    while row < rows {
+      let factor = O.left(left + row * leftRowBytes)
+      var group = 0
+      while group < groups {
+        let at = row * groups + group
+        sum[unchecked: at] = O.multiply(sum[unchecked: at], factor, right + group * O.groupBytes)
+        group += 1
+      }
+      row += 1
+    }
+    left += O.leftBytes
+    right += rightRowBytes
+    step += 1
+  }
+}
+
+/// result[row][column] (+)= left × right over `groups` groups of columns.
+@inline(__always)
+func tileToMemory<O: Operand, let sums: Int>(
+  _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ adds: Bool,
+  _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
+  _ result: Floats, _ resultStride: Int
+) {
+  var sum = InlineArray<sums, Vector>(repeating: Vector())
+  if adds {
+    var row = 0
+    while row < rows {
+      var group = 0
+      while group < groups {
+        sum[unchecked: row * groups + group] = attention_load(
+          result + row * resultStride + 16 * group)
+        group += 1
+      }
+      row += 1
+    }
+  }
+  tile(operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count)
+  var row = 0
+  while row < rows {
+    var group = 0
+    while group < groups {
+      attention_store(
+        result + row * resultStride + 16 * group, sum[unchecked: row * groups + group])
+      group += 1
+    }
+    row += 1
+  }
+}
+
+/// A left matrix of f32 or bf16 pairs times a right one of 16·`groupCount` columns, in memory.
+///
+/// `leftRowBytes`: from one row of the left factor to the next. `rightRowBytes`: from one stored row to the next.
+struct Product {
+  var rows: Int
+  var left: Raw
+  var leftRowBytes: Int
+  var right: Raw
+  var rightRowBytes: Int
+  /// Stored rows.
+  var count: Int
+  var groupCount: Int
+  var result: Floats
+  var resultStride: Int
+}
+
+/// All `width / 16` groups of the right matrix, in passes that fit the registers; `rows` is literal.
+@inline(__always)
+func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
+  let most = groupsPerPass(rows)
+  var group = 0
+  while group < p.groupCount {
+    let take = p.groupCount - group < most ? p.groupCount - group : most
+    let at = p.right + group * O.groupBytes
+    let to = p.result + 16 * group
+    switch take {
+    case 4:
+      tileToMemory(
+        operand, InlineArray<24, UInt8>(repeating: 0), rows, 4, adds, p.left,
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+    case 3:
+      tileToMemory(
+        operand, InlineArray<18, UInt8>(repeating: 0), rows, 3, adds, p.left,
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+    case 2:
+      tileToMemory(
+        operand, InlineArray<12, UInt8>(repeating: 0), rows, 2, adds, p.left,
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+    default:
+      tileToMemory(
+        operand, InlineArray<6, UInt8>(repeating: 0), rows, 1, adds, p.left,
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+    }
+    group += take
+  }
+}
+
+// One function for each element and number of rows: the literal number lets every loop of a tile unroll, and a
+// specialisation left standing, or a private function, would be a weak symbol.
+@inline(never) func float32Rows1(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 1, p, adds)
+}
+@inline(never) func float16Rows1(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 1, p, adds)
+}
+@inline(never) func bfloat16Rows1(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 1, p, adds)
+}
+@inline(never) func float32Rows2(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 2, p, adds)
+}
+@inline(never) func float16Rows2(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 2, p, adds)
+}
+@inline(never) func bfloat16Rows2(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 2, p, adds)
+}
+@inline(never) func float32Rows3(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 3, p, adds)
+}
+@inline(never) func float16Rows3(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 3, p, adds)
+}
+@inline(never) func bfloat16Rows3(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 3, p, adds)
+}
+#if !KERNELS_BASELINE
+@inline(never) func float32Rows4(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 4, p, adds)
+}
+@inline(never) func float16Rows4(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 4, p, adds)
+}
+@inline(never) func bfloat16Rows4(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 4, p, adds)
+}
+@inline(never) func float32Rows5(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 5, p, adds)
+}
+@inline(never) func float16Rows5(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 5, p, adds)
+}
+@inline(never) func bfloat16Rows5(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 5, p, adds)
+}
+@inline(never) func float32Rows6(_ p: Product, _ adds: Bool) {
+  passes(Float32Operand.self, 6, p, adds)
+}
+@inline(never) func float16Rows6(_ p: Product, _ adds: Bool) {
+  passes(Float16Operand.self, 6, p, adds)
+}
+@inline(never) func bfloat16Rows6(_ p: Product, _ adds: Bool) {
+  passes(BFloat16Operand.self, 6, p, adds)
+}
+#endif
+
+/// Whether bf16 factors on the left are stored as bf16 pairs here (else as f32).
+@inline(__always)
+var multipliesPairs: Bool {
+  #if KERNELS_AVX512BF16
+  return true
+  #else
+  return false
+  #endif
+}
+
+/// result = left × right, or result += left × right; at most `largestTile` rows.
+@inline(never)
+func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
+  switch (element, p.rows) {
+  case (.float32, 1): float32Rows1(p, adds)
+  case (.float32, 2): float32Rows2(p, adds)
+  case (.float16, 1): float16Rows1(p, adds)
+  case (.float16, 2): float16Rows2(p, adds)
+  case (.bfloat16, 1): bfloat16Rows1(p, adds)
+  case (.bfloat16, 2): bfloat16Rows2(p, adds)
+  #if !KERNELS_BASELINE
+  case (.float32, 4): float32Rows4(p, adds)
+  case (.float32, 5): float32Rows5(p, adds)
+  case (.float32, 6): float32Rows6(p, adds)
+  case (.float16, 4): float16Rows4(p, adds)
+  case (.float16, 5): float16Rows5(p, adds)
+  case (.float16, 6): float16Rows6(p, adds)
+  case (.bfloat16, 4): bfloat16Rows4(p, adds)
+  case (.bfloat16, 5): bfloat16Rows5(p, adds)
+  case (.bfloat16, 6): bfloat16Rows6(p, adds)
+  #endif
+  case (.float32, _): float32Rows3(p, adds)
+  case (.float16, _): float16Rows3(p, adds)
+  case (.bfloat16, _): bfloat16Rows3(p, adds)
+  }
+}

@@ -1,0 +1,96 @@
+/// Softmax states of some rows, the right ones merged into the left ones.
+///
+/// A state is that of `LeafTask`: maxima, denominators, outputs.
+@unsafe package struct MergeTask {
+  package var rowCount: Int
+  /// Floats from one row of outputs to the next, a multiple of 16.
+  package var outputStride: Int
+  package var maxima: UnsafeMutablePointer<Float>
+  package var denominators: UnsafeMutablePointer<Float>
+  package var outputs: UnsafeMutablePointer<Float>
+  package var rightMaxima: UnsafePointer<Float>
+  package var rightDenominators: UnsafePointer<Float>
+  package var rightOutputs: UnsafePointer<Float>
+
+  package init(
+    rowCount: Int, outputStride: Int, maxima: UnsafeMutablePointer<Float>,
+    denominators: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
+    rightMaxima: UnsafePointer<Float>, rightDenominators: UnsafePointer<Float>,
+    rightOutputs: UnsafePointer<Float>
+  ) {
+    unsafe self.rowCount = rowCount
+    unsafe self.outputStride = outputStride
+    unsafe self.maxima = maxima
+    unsafe self.denominators = denominators
+    unsafe self.outputs = outputs
+    unsafe self.rightMaxima = rightMaxima
+    unsafe self.rightDenominators = rightDenominators
+    unsafe self.rightOutputs = rightOutputs
+  }
+}
+
+/// f32 rows on their way into packed form: activations as left factors, or weights as one panel of 64 outputs.
+@unsafe package struct PackTask {
+  /// `[row][width]`.
+  package var source: UnsafePointer<Float>
+  /// In floats.
+  package var sourceStride: Int
+  /// At most 64 for a panel, whose other columns become zero.
+  package var rowCount: Int
+  package var width: Int
+  package var element: StoredElement
+  package var target: UnsafeMutableRawPointer
+  /// Of left factors: `PanelTask.rowBytes(inputWidth:)`.
+  package var targetRowBytes: Int
+
+  package init(
+    source: UnsafePointer<Float>, sourceStride: Int, rowCount: Int, width: Int,
+    element: StoredElement, target: UnsafeMutableRawPointer, targetRowBytes: Int
+  ) {
+    unsafe self.source = source
+    unsafe self.sourceStride = sourceStride
+    unsafe self.rowCount = rowCount
+    unsafe self.width = width
+    unsafe self.element = element
+    unsafe self.target = target
+    unsafe self.targetRowBytes = targetRowBytes
+  }
+}
+
+/// result ← x · weight / √(mean x² + ε); `result` may be `x`.
+@unsafe package struct NormalizeTask {
+  package var x: UnsafePointer<Float>
+  package var weight: UnsafePointer<Float>
+  package var epsilon: Float
+  package var width: Int
+  package var result: UnsafeMutablePointer<Float>
+
+  package init(
+    x: UnsafePointer<Float>, weight: UnsafePointer<Float>, epsilon: Float, width: Int,
+    result: UnsafeMutablePointer<Float>
+  ) {
+    unsafe self.x = x
+    unsafe self.weight = weight
+    unsafe self.epsilon = epsilon
+    unsafe self.width = width
+    unsafe self.result = result
+  }
+}
+
+/// result ← silu(gate) · up; `result` may be `gate`.
+@unsafe package struct GateTask {
+  package var gate: UnsafePointer<Float>
+  package var up: UnsafePointer<Float>
+  package var count: Int
+  package var result: UnsafeMutablePointer<Float>
+
+  package init(
+    gate: UnsafePointer<Float>, up: UnsafePointer<Float>, count: Int,
+    result: UnsafeMutablePointer<Float>
+  ) {
+    unsafe self.gate = gate
+    unsafe self.up = up
+    unsafe self.count = count
+    unsafe self.result = result
+  }
+}

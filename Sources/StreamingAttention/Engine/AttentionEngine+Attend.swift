@@ -1,0 +1,106 @@
+import KernelTable
+
+extension AttentionEngine {
+  /// Computes the attention of the step's query rows in one layer.
+  ///
+  /// A row that sees no key gives zeros.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer, whose keys and values of this step have been appended.
+  ///   - queries: `[row][queryHead][keyWidth]`, not rotated.
+  ///   - output: `[row][queryHead][valueWidth]`, overwritten.
+  ///   - cancellation: Looked at between tiles.
+  /// - Throws: ``AttentionError`` for a wrong length or without a step; ``AttentionError/cancelled``, after
+  ///   which `output` holds some of the rows only.
+  public func attend(
+    layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
+    cancellation: CancellationFlag? = nil
+  ) throws(AttentionError) {
+    var none = MutableSpan<Float>()
+    try attend(
+      layer: layer, queries: queries, into: &output, logSumExp: &none, wantsLogSumExp: false,
+      cancellation: cancellation)
+  }
+
+  /// As ``attend(layer:queries:into:cancellation:)``, and hands out each row's log-sum-exp.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer, whose keys and values of this step have been appended.
+  ///   - queries: `[row][queryHead][keyWidth]`, not rotated.
+  ///   - output: `[row][queryHead][valueWidth]`, overwritten.
+  ///   - logSumExp: `[row][queryHead]`: natural logarithm of the softmax denominator, the sink included; −∞ for a
+  ///     row that sees no key and has no sink.
+  ///   - cancellation: Looked at between tiles.
+  /// - Throws: ``AttentionError`` as the other `attend`.
+  public func attend(
+    layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
+    logSumExp: inout MutableSpan<Float>, cancellation: CancellationFlag? = nil
+  ) throws(AttentionError) {
+    try attend(
+      layer: layer, queries: queries, into: &output, logSumExp: &logSumExp, wantsLogSumExp: true,
+      cancellation: cancellation)
+  }
+
+  private func attend(
+    layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
+    logSumExp: inout MutableSpan<Float>, wantsLogSumExp: Bool, cancellation: CancellationFlag?
+  ) throws(AttentionError) {
+    try checkStep(layer: layer, for: "attend")
+    let shape = shapes[settings[layer].shape]
+    let rows = plan.queryCount * shape.queryHeads
+    try checkLength("queries", queries.count, rows * shape.keyWidth)
+    try checkLength("output", output.count, rows * shape.valueWidth)
+    if wantsLogSumExp { try checkLength("logSumExp", logSumExp.count, rows) }
+    if rows == 0 { return }
+    let finished = unsafe queries.withUnsafeBufferPointer { queries in
+      unsafe output.withUnsafeMutableBufferPointer { output in
+        unsafe logSumExp.withUnsafeMutableBufferPointer { logSumExp in
+          guard let queries = queries.baseAddress, let output = output.baseAddress
+          else { return true }
+          return unsafe runTiles(
+            layer: layer, queries: queries, output: output,
+            logSumExp: wantsLogSumExp ? logSumExp.baseAddress : nil, cancellation: cancellation)
+        }
+      }
+    }
+    if !finished {
+      counters.reset()
+      throw .cancelled
+    }
+  }
+
+  private func runTiles(
+    layer: Int, queries: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
+    logSumExp: UnsafeMutablePointer<Float>?, cancellation: CancellationFlag?
+  ) -> Bool {
+    let settings = settings[layer]
+    let shape = shapes[settings.shape]
+    unsafe pages.removeAll()
+    for kvHead in 0..<shape.kvHeads where plan.tables[settings.table].entryCount > 0 {
+      unsafe pages.appendReserved(cache.pageAddresses(layer: layer, kvHead: kvHead))
+    }
+    let first = plan.shapeTiles[settings.shape]
+    let count = plan.shapeTiles[settings.shape + 1] - first
+    let turns = settings.rotation < 0 ? nil : turns[settings.rotation]
+    // SAFETY: every buffer belongs to the engine and stands still until `run` returns; the caller holds the spans.
+    var run = unsafe LayerRun(
+      kernels: kernels, settings: settings, shape: shape, tiles: plan.tiles.baseAddress + first,
+      jobs: plan.jobs.baseAddress, requests: plan.requests.baseAddress,
+      tables: plan.tables.baseAddress + settings.table * plan.requests.count,
+      leaves: plan.leaves.baseAddress, entries: plan.entries.baseAddress,
+      positions: plan.positions.baseAddress,
+      tokenTurns: turns.map { unsafe UnsafePointer($0.tokens.baseAddress) },
+      runTurns: turns.map { unsafe UnsafePointer($0.runs.baseAddress) },
+      slopes: settings.firstSlope < 0
+        ? nil : UnsafePointer(slopes.baseAddress + settings.firstSlope),
+      sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),
+      pages: UnsafePointer(pages.baseAddress), queries: queries, output: output,
+      logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
+      scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes)
+    return unsafe workers.run(count, context: &run, cancellation: cancellation) {
+      context, tile, worker in
+      unsafe TileRunner.run(
+        UnsafePointer(context.assumingMemoryBound(to: LayerRun.self)), tile: tile, worker: worker)
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import KernelTable
+
+extension AttentionEngine {
+  /// Begins a step: reserves the slots of all new tokens in all layers and plans the attention of its rows.
+  ///
+  /// Rows and tokens of the requests follow one another in the spans of `append` and `attend`.
+  ///
+  /// - Throws: ``AttentionError``, with the cache as it was.
+  public func begin(_ requests: [StepRequest]) throws(AttentionError) {
+    guard reservation == nil else {
+      throw .noStep(received: "begin inside a step", allowed: "commit or abandon the step first")
+    }
+    slotRequests.removeAll(keepingCapacity: true)
+    for request in requests {
+      guard request.tokenCount >= 0, request.queryCount >= 0 else {
+        throw .request(
+          received: "\(request.tokenCount) tokens and \(request.queryCount) rows",
+          allowed: "0 or more of each")
+      }
+      slotRequests.append(SlotRequest(request.sequence, appending: request.tokenCount))
+    }
+    let reserved = try AttentionError.wrapping { () throws(CacheError) in
+      try cache.reserve(slotRequests)
+    }
+    do {
+      try makePlan(requests)
+    } catch {
+      cache.abandon(reserved)
+      throw error
+    }
+    reservation = reserved
+  }
+
+  private func makePlan(_ requests: [StepRequest]) throws(AttentionError) {
+    plan.removeAll()
+    try plan.list(requests, in: cache)
+    try plan.cutTiles(shapes: shapes, workerCount: workers.count)
+    for tables in turns { try tables.fill(for: plan) }
+    try states.discardAndResize(to: plan.stateFloats)
+    counters.reserve(plan.counterCount)
+    var needed = 0
+    for shape in shapes {
+      let rows = plan.largestJobRows(group: shape.group)
+      needed = max(needed, TileRunner.scratchBytes(for: shape, rowCount: rows))
+    }
+    // Whole pages of the machine, so that two workers never share a cache line.
+    scratchBytes = (needed + 4095) / 4096 * 4096
+    try scratch.discardAndResize(to: scratchBytes * workers.count)
+  }
+
+  /// Makes the step's tokens part of their sequences.
+  ///
+  /// - Precondition: A step is in progress.
+  public func commit() {
+    guard let reservation else { preconditionFailure("commit without begin") }
+    cache.commit(reservation)
+    self.reservation = nil
+  }
+
+  /// Gives the step up: sequences and memory are as before `begin`.
+  ///
+  /// - Precondition: A step is in progress.
+  public func abandon() {
+    guard let reservation else { preconditionFailure("abandon without begin") }
+    cache.abandon(reservation)
+    self.reservation = nil
+  }
+
+  func checkStep(layer: Int, for call: String) throws(AttentionError) {
+    guard reservation != nil else {
+      throw .noStep(received: "\(call) without begin", allowed: "begin a step first")
+    }
+    guard settings.indices.contains(layer) else {
+      throw .layer(received: layer, allowed: settings.indices)
+    }
+  }
+
+  func checkLength(_ name: String, _ received: Int, _ allowed: Int) throws(AttentionError) {
+    guard received == allowed else {
+      throw .length(name: name, received: received, allowed: allowed)
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import KernelTable
+
+/// Attention over the sequences of a cache: plans a step once, runs it layer by layer.
+///
+/// A step appends tokens to some sequences and computes the attention of their newest tokens:
+/// `begin`, then `append` and `attend` for each layer, then `commit`; or `abandon`, after which it is as if
+/// it had never begun. The output of a row depends on its own sequence only, to the last bit: not on the
+/// number of workers, not on what else is in the step.
+///
+/// An engine and its cache are used by one thread at a time; the work inside a call is spread over
+/// ``Workers``. `attend` allocates nothing and takes no lock.
+@safe public final class AttentionEngine {
+  /// The keys and values.
+  public let cache: KVCache
+  /// Who computes the tiles.
+  public let workers: Workers
+  /// What the kernels were compiled for.
+  public let instructionSet: InstructionSet
+  /// How each layer attends.
+  public let layers: [LayerAttention]
+
+  let kernels: KernelTable
+  let settings: [LayerSettings]
+  let shapes: [PlanShape]
+  let turns: [TurnTables]
+  var slopes: GrowingBuffer<Float>
+  var sinks: GrowingBuffer<Float>
+
+  var plan: Plan
+  var reservation: Reservation?
+  var slotRequests: [SlotRequest] = []
+  var writers: [SlotWriter] = unsafe []
+  var pages: GrowingBuffer<UnsafePointer<UnsafeMutableRawPointer?>>
+  var states: GrowingBuffer<Float>
+  var counters = MergeCounters()
+  var scratch: GrowingBuffer<UInt8>
+  var scratchBytes = 0
+
+  /// An engine for a cache; checks every layer's description against the cache's shapes.
+  ///
+  /// - Throws: ``AttentionError`` that names the layer and what is allowed.
+  public init(
+    cache: KVCache, layers: [LayerAttention], workers: Workers,
+    instructionSet: InstructionSet = .detected
+  ) throws(AttentionError) {
+    guard layers.count == cache.layers.count else {
+      throw .layerCount(received: layers.count, allowed: cache.layers.count)
+    }
+    guard instructionSet.isAvailable else {
+      throw .instructionSet(
+        received: instructionSet.rawValue,
+        allowed: InstructionSet.allCases.filter(\.isAvailable).map(\.rawValue))
+    }
+    self.cache = cache
+    self.layers = layers
+    self.workers = workers
+    self.instructionSet = instructionSet
+    kernels = instructionSet.kernels
+    slopes = try GrowingBuffer()
+    sinks = try GrowingBuffer()
+    plan = try Plan()
+    unsafe pages = try GrowingBuffer()
+    states = try GrowingBuffer()
+    scratch = try GrowingBuffer()
+
+    var settings: [LayerSettings] = []
+    var shapes: [PlanShape] = []
+    var turns: [TurnTables] = []
+    for (index, layer) in layers.enumerated() {
+      let stored = cache.layers[index]
+      try layer.check(layer: index, stored: stored)
+      let table = cache.table(ofLayer: index)
+      let shape = PlanShape(
+        table: table, queryHeads: layer.queryHeads, kvHeads: stored.kvHeads,
+        keyWidth: stored.keyWidth, valueWidth: stored.valueWidth,
+        isCausal: layer.mask == .causal, window: layer.window ?? .max)
+      let shapeIndex = shapes.firstIndex(of: shape) ?? shapes.count
+      if shapeIndex == shapes.count { shapes.append(shape) }
+      var rotation = -1
+      if let rotary = layer.rotary {
+        rotation =
+          turns.firstIndex { $0.embedding == rotary && $0.table == table } ?? turns.count
+        if rotation == turns.count {
+          turns.append(try TurnTables(embedding: rotary, table: table))
+        }
+      }
+      settings.append(
+        LayerSettings(
+          shape: shapeIndex, table: table, keyElement: stored.keyType.stored,
+          valueElement: stored.valueType.stored,
+          valueOffset: cache.layout(ofLayer: index).valueOffset,
+          scale: layer.scale ?? 1 / Float(stored.keyWidth).squareRoot(),
+          softcap: layer.softcap ?? 0, rotation: rotation, pairs: layer.rotary?.pairCount ?? 0,
+          pairOrder: layer.rotary?.pairing == .interleaved ? .interleaved : .halves,
+          rotaryScale: layer.rotary.map { Float($0.attentionFactor * $0.attentionFactor) } ?? 1,
+          firstSlope: layer.alibi == nil ? -1 : slopes.count,
+          firstSink: layer.sinks == nil ? -1 : sinks.count))
+      for slope in layer.alibi?.slopes ?? [] { try slopes.append(slope) }
+      for sink in layer.sinks ?? [] { try sinks.append(sink) }
+    }
+    self.settings = settings
+    self.shapes = shapes
+    self.turns = turns
+  }
+
+  /// Whether a step is in progress.
+  public var isInStep: Bool { reservation != nil }
+}

@@ -1,0 +1,40 @@
+extension LayerAttention {
+  /// Throws what does not fit the layer's stored shape or has no meaning.
+  func check(layer: Int, stored: LayerShape) throws(AttentionError) {
+    func demand(_ holds: Bool, _ name: String, _ received: some Any, _ allowed: String)
+      throws(AttentionError)
+    {
+      guard holds else {
+        throw .setting(layer: layer, name: name, received: "\(received)", allowed: allowed)
+      }
+    }
+    guard queryHeads > 0, queryHeads % stored.kvHeads == 0 else {
+      throw .queryHeads(layer: layer, received: queryHeads, kvHeads: stored.kvHeads)
+    }
+    if let scale { try demand(scale.isFinite, "scale", scale, "a finite number") }
+    if let window { try demand(window > 0, "window", window, "1 or more, or none") }
+    if let softcap {
+      try demand(softcap > 0 && softcap.isFinite, "softcap", softcap, "a finite number above 0")
+    }
+    if let sinks {
+      try demand(
+        sinks.count == queryHeads && !sinks.contains(where: \.isNaN), "number of sinks",
+        sinks.count, "one number for each of \(queryHeads) query heads")
+    }
+    if let alibi {
+      try demand(
+        alibi.slopes.count == queryHeads, "number of ALiBi slopes", alibi.slopes.count,
+        "one for each of \(queryHeads) query heads")
+    }
+    if let rotary {
+      try demand(
+        stored.rotaryPairs == rotary.pairCount && stored.rotaryPairing == rotary.pairing,
+        "rotation", "\(rotary.pairCount) pairs, \(rotary.pairing)",
+        "what the cache stores: \(stored.rotaryPairs) pairs, \(stored.rotaryPairing)")
+    } else {
+      try demand(
+        stored.rotaryPairs == 0, "rotation", "none",
+        "what the cache stores: \(stored.rotaryPairs) pairs")
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/// How one layer turns scores into outputs: everything that the cache's ``LayerShape`` does not say.
+///
+/// Order of a score: scale·q·k → softcap → + ALiBi → mask → softmax, sinks in the denominator.
+public struct LayerAttention: Sendable, Equatable {
+  /// A multiple of the layer's KV heads; consecutive query heads share a KV head.
+  public var queryHeads: Int
+  /// Factor of q·k; 1/√keyWidth if nil.
+  public var scale: Float?
+  /// Causal or full.
+  public var mask: AttentionMask
+  /// A key at position p is seen from position t only if t − p < window; nil for no window.
+  public var window: Int?
+  /// c in c·tanh(score / c); nil for none.
+  public var softcap: Float?
+  /// One learned logit per query head that enters the denominator and adds no value; nil for none.
+  public var sinks: [Float]?
+  /// Rotation of queries and keys; nil for none.
+  public var rotary: RotaryEmbedding?
+  /// Linear biases by exact distance; nil for none.
+  ///
+  /// May be combined with a rotation.
+  public var alibi: ALiBi?
+
+  /// Describes a layer's attention; the defaults are causal, scaled by 1/√keyWidth, without positions.
+  public init(
+    queryHeads: Int, scale: Float? = nil, mask: AttentionMask = .causal, window: Int? = nil,
+    softcap: Float? = nil, sinks: [Float]? = nil, rotary: RotaryEmbedding? = nil,
+    alibi: ALiBi? = nil
+  ) {
+    self.queryHeads = queryHeads
+    self.scale = scale
+    self.mask = mask
+    self.window = window
+    self.softcap = softcap
+    self.sinks = sinks
+    self.rotary = rotary
+    self.alibi = alibi
+  }
+}

@@ -1,0 +1,74 @@
+import KernelTable
+import Synchronization
+
+/// What a layer contributes to every tile: fixed when the engine is made.
+struct LayerSettings: BitwiseCopyable {
+  var shape: Int
+  var table: Int
+  var keyElement: StoredElement
+  var valueElement: StoredElement
+  var valueOffset: Int
+  var scale: Float
+  var softcap: Float
+  /// Index into the engine's rotations, or −1.
+  var rotation: Int
+  var pairs: Int
+  var pairOrder: PairOrder
+  var rotaryScale: Float
+  /// First of this layer's slopes and sinks among those of all layers, or −1.
+  var firstSlope: Int
+  var firstSink: Int
+}
+
+/// Everything that the tiles of one `attend` call read: plain values and borrowed addresses.
+///
+/// Lives on the caller's stack while `Workers.run` is in progress.
+@unsafe struct LayerRun {
+  var kernels: KernelTable
+  var settings: LayerSettings
+  var shape: PlanShape
+  var tiles: UnsafePointer<PlannedTile>
+  var jobs: UnsafePointer<PlannedJob>
+  var requests: UnsafePointer<PlannedRequest>
+  /// Tables of this layer's retention, one per request.
+  var tables: UnsafePointer<PlannedTable>
+  var leaves: UnsafePointer<PlannedLeaf>
+  var entries: UnsafePointer<LeafEntry>
+  var positions: UnsafePointer<Int>
+  /// `[position][cos | sin]` and `[run][cos | sin]` of this layer's rotation, or nil.
+  var tokenTurns: UnsafePointer<Float>?
+  var runTurns: UnsafePointer<Float>?
+  var slopes: UnsafePointer<Float>?
+  var sinks: UnsafePointer<Float>?
+  /// Page addresses by KV head.
+  var pages: UnsafePointer<UnsafePointer<UnsafeMutableRawPointer?>>
+  var queries: UnsafePointer<Float>
+  var output: UnsafeMutablePointer<Float>
+  var logSumExp: UnsafeMutablePointer<Float>?
+  /// Partial states of jobs with several tiles, and a counter per inner node of their trees.
+  var states: UnsafeMutablePointer<Float>
+  var counters: UnsafeMutablePointer<Atomic<UInt32>>
+  /// Scratch of worker 0; the next worker's follows `scratchBytes` further.
+  var scratch: UnsafeMutableRawPointer
+  var scratchBytes: Int
+}
+
+/// A softmax state of some rows in memory: `[maxima | denominators | outputs]`.
+@unsafe struct StateRows {
+  var maxima: UnsafeMutablePointer<Float>
+  var denominators: UnsafeMutablePointer<Float>
+  var outputs: UnsafeMutablePointer<Float>
+
+  /// Floats of a state of `rowCount` rows, a multiple of 16 so that every part is aligned.
+  static func floatCount(rowCount: Int, outputStride: Int) -> Int {
+    unsafe 2 * padded(rowCount) + rowCount * outputStride
+  }
+
+  private static func padded(_ rowCount: Int) -> Int { (rowCount + 15) / 16 * 16 }
+
+  init(at address: UnsafeMutablePointer<Float>, rowCount: Int) {
+    unsafe maxima = address
+    unsafe denominators = address + Self.padded(rowCount)
+    unsafe outputs = address + 2 * Self.padded(rowCount)
+  }
+}

@@ -1,0 +1,110 @@
+import KernelTable
+
+extension Plan {
+  /// Lists the requests, their rows' positions, and what their page tables hold with this step's slots.
+  mutating func list(_ list: [StepRequest], in cache: KVCache) throws(AttentionError) {
+    for request in list {
+      let planned = PlannedRequest(
+        firstToken: tokenCount, tokenCount: request.tokenCount, firstQuery: queryCount,
+        queryCount: request.queryCount, firstPosition: positions.count)
+      try requests.append(planned)
+      tokenCount += request.tokenCount
+      queryCount += request.queryCount
+      try positions.reserveCapacity(positions.count + planned.positionCount)
+      for _ in 0..<planned.positionCount { positions.appendReserved(0) }
+    }
+    for table in 0..<cache.tableCount {
+      for r in 0..<requests.count {
+        try listEntries(of: list[r].sequence, in: cache, table: table)
+        try listLeaves(of: tables.count - 1)
+        if table == 0 { placeRows(of: r) }
+      }
+    }
+  }
+
+  private mutating func listEntries(of sequence: SequenceID, in cache: KVCache, table: Int)
+    throws(AttentionError)
+  {
+    let firstEntry = entries.count
+    let firstRun = anchors.count
+    let count = try AttentionError.wrapping { () throws(CacheError) in
+      try cache.liveEntryCount(of: sequence, table: table)
+    }
+    try entries.reserveCapacity(firstEntry + count)
+    try numbers.reserveCapacity(firstEntry + count)
+    try anchors.reserveCapacity(firstRun + count)
+    try AttentionError.wrapping { () throws(CacheError) in
+      try cache.forEachLiveEntry(of: sequence, table: table) { entry in
+        if anchors.count == firstRun || anchors[anchors.count - 1] != entry.anchor {
+          anchors.appendReserved(entry.anchor)
+        }
+        entries.appendReserved(
+          LeafEntry(
+            page: Int32(entry.page), run: Int32(anchors.count - firstRun - 1),
+            basePosition: entry.basePosition, firstSlot: Int32(entry.slots.lowerBound),
+            endSlot: Int32(entry.slots.upperBound)))
+        numbers.appendReserved(entry.number)
+      }
+    }
+    let runCount = anchors.count - firstRun
+    numberRunsFromTheNewest(entries: firstEntry..<entries.count, runs: firstRun..<anchors.count)
+    try tables.append(
+      PlannedTable(
+        firstEntry: firstEntry, entryCount: entries.count - firstEntry, firstLeaf: leaves.count,
+        leafCount: 0, firstRun: firstRun, runCount: runCount))
+  }
+
+  /// The newest run becomes run 0: its turns serve the appended keys and most of the queries.
+  private mutating func numberRunsFromTheNewest(entries range: Range<Int>, runs: Range<Int>) {
+    for index in range {
+      entries[index].run = Int32(runs.count - 1) - entries[index].run
+    }
+    for offset in 0..<runs.count / 2 {
+      let (low, high) = (runs.lowerBound + offset, runs.upperBound - 1 - offset)
+      (anchors[low], anchors[high]) = (anchors[high], anchors[low])
+    }
+  }
+
+  private mutating func listLeaves(of index: Int) throws(AttentionError) {
+    let table = tables[index]
+    let size = SummationOrder.leafEntries(liveEntries: table.entryCount)
+    var first = table.firstEntry
+    while first < table.firstEntry + table.entryCount {
+      let number = numbers[first] / size
+      var end = first + 1
+      while end < table.firstEntry + table.entryCount, numbers[end] / size == number { end += 1 }
+      let (oldest, newest) = (entries[first], entries[end - 1])
+      try leaves.append(
+        PlannedLeaf(
+          number: number, firstEntry: first, entryCount: end - first,
+          firstPosition: oldest.basePosition + Int(oldest.firstSlot),
+          lastPosition: newest.basePosition + Int(newest.endSlot) - 1))
+      tables[index].leafCount += 1
+      first = end
+    }
+  }
+
+  /// Rows belong to the newest tokens; rows before the first live token stand at the positions before it.
+  private mutating func placeRows(of index: Int) {
+    let request = requests[index]
+    let table = tables[tables.count - 1]
+    var row = request.positionCount - 1
+    var entry = table.firstEntry + table.entryCount - 1
+    var position = 0
+    while row >= 0, entry >= table.firstEntry {
+      var slot = Int(entries[entry].endSlot) - 1
+      while row >= 0, slot >= Int(entries[entry].firstSlot) {
+        position = entries[entry].basePosition + slot
+        positions[request.firstPosition + row] = position
+        slot -= 1
+        row -= 1
+      }
+      entry -= 1
+    }
+    while row >= 0 {
+      position -= 1
+      positions[request.firstPosition + row] = position
+      row -= 1
+    }
+  }
+}

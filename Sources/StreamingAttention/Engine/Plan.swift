@@ -1,0 +1,146 @@
+import KernelTable
+
+/// What layers must have in common to share one list of tiles.
+struct PlanShape: Hashable {
+  var table: Int
+  var queryHeads: Int
+  var kvHeads: Int
+  var keyWidth: Int
+  var valueWidth: Int
+  var isCausal: Bool
+  /// `Int.max` where there is none.
+  var window: Int
+
+  var group: Int { queryHeads / kvHeads }
+  /// Floats from one row of a state's outputs to the next.
+  var outputStride: Int { (valueWidth + 15) / 16 * 16 }
+}
+
+/// The rows of one request within a step.
+struct PlannedRequest: BitwiseCopyable {
+  /// First of its appended tokens, among those of all requests.
+  var firstToken: Int
+  var tokenCount: Int
+  /// First of its query rows, among those of all requests.
+  var firstQuery: Int
+  var queryCount: Int
+  /// First of its positions; it has `max(tokenCount, queryCount)`, aligned at the end.
+  var firstPosition: Int
+  var positionCount: Int { max(tokenCount, queryCount) }
+  /// Index of the position of its first query row.
+  var queryPosition: Int { firstPosition + positionCount - queryCount }
+  /// Index of the position of its first appended token.
+  var tokenPosition: Int { firstPosition + positionCount - tokenCount }
+}
+
+/// Where a request's entries, leaves and runs of equal anchors lie, in one retention class.
+struct PlannedTable: BitwiseCopyable {
+  var firstEntry: Int
+  var entryCount: Int
+  var firstLeaf: Int
+  var leafCount: Int
+  /// Runs are numbered from the newest entry's anchor, which is run 0.
+  var firstRun: Int
+  var runCount: Int
+}
+
+/// Neighbouring live entries whose states are summed in one piece.
+struct PlannedLeaf: BitwiseCopyable {
+  /// Entry number ÷ leaf size.
+  var number: Int
+  var firstEntry: Int
+  var entryCount: Int
+  var firstPosition: Int
+  var lastPosition: Int
+}
+
+/// A block of query rows of one request and KV head, over all the leaves that any of them sees.
+struct PlannedJob: BitwiseCopyable {
+  var request: Int
+  var kvHead: Int
+  /// Query tokens, relative to the request's first.
+  var firstQuery: Int
+  var queryCount: Int
+  var span: MergeSpan
+  /// First of its state slots, and first of its counters, in the workspace; unused by a job of one tile.
+  var firstFloat: Int
+  var firstCounter: Int
+}
+
+/// What one call of a worker covers: some neighbouring leaves of a job.
+struct PlannedTile: BitwiseCopyable {
+  var job: Int
+  /// Index at the span's tile level; −1 for a job that sees nothing.
+  var index: Int
+  var firstLeaf: Int
+  var leafCount: Int
+}
+
+/// Everything decided before the first multiply: rows, leaves, tiles and their order.
+///
+/// A plan depends on shapes, tables and the number of workers (for the cut, never for the bits), not on
+/// values, so one plan serves all layers that share a table and a shape.
+struct Plan: ~Copyable {
+  /// Query rows of one job at most: 96 rows of q stay in L1 and L2 beside a page.
+  static let rowsPerJob = 96
+
+  var requests: GrowingBuffer<PlannedRequest>
+  /// Position of each row, `[request][max(tokenCount, queryCount)]`.
+  var positions: GrowingBuffer<Int>
+  /// `[class][request]`.
+  var tables: GrowingBuffer<PlannedTable>
+  var entries: GrowingBuffer<LeafEntry>
+  /// Number of each entry in its page table, beside `entries`.
+  var numbers: GrowingBuffer<Int>
+  var leaves: GrowingBuffer<PlannedLeaf>
+  /// Anchors of the runs.
+  var anchors: GrowingBuffer<Int>
+  /// For each shape: its jobs and tiles.
+  var jobs: GrowingBuffer<PlannedJob>
+  var tiles: GrowingBuffer<PlannedTile>
+  /// First tile of each shape, and one more.
+  var shapeTiles: GrowingBuffer<Int>
+  /// Floats of partial states and number of counters that the largest shape needs.
+  var stateFloats = 0
+  var counterCount = 0
+  var tokenCount = 0
+  var queryCount = 0
+
+  init() throws(AttentionError) {
+    // Everything that can fail comes first: a half-made noncopyable value cannot be taken apart.
+    let requests = try GrowingBuffer<PlannedRequest>()
+    let positions = try GrowingBuffer<Int>()
+    let tables = try GrowingBuffer<PlannedTable>()
+    let entries = try GrowingBuffer<LeafEntry>()
+    let numbers = try GrowingBuffer<Int>()
+    let leaves = try GrowingBuffer<PlannedLeaf>()
+    let anchors = try GrowingBuffer<Int>()
+    let jobs = try GrowingBuffer<PlannedJob>()
+    let tiles = try GrowingBuffer<PlannedTile>()
+    let shapeTiles = try GrowingBuffer<Int>()
+    self.requests = requests
+    self.positions = positions
+    self.tables = tables
+    self.entries = entries
+    self.numbers = numbers
+    self.leaves = leaves
+    self.anchors = anchors
+    self.jobs = jobs
+    self.tiles = tiles
+    self.shapeTiles = shapeTiles
+  }
+
+  mutating func removeAll() {
+    requests.removeAll()
+    positions.removeAll()
+    tables.removeAll()
+    entries.removeAll()
+    numbers.removeAll()
+    leaves.removeAll()
+    anchors.removeAll()
+    jobs.removeAll()
+    tiles.removeAll()
+    shapeTiles.removeAll()
+    (stateFloats, counterCount, tokenCount, queryCount) = (0, 0, 0, 0)
+  }
+}

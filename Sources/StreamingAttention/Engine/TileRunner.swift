@@ -1,0 +1,174 @@
+import KernelTable
+import Synchronization
+
+/// Runs one tile of a plan: leaf by leaf through the kernel, joined in the order of ``MergeNode``.
+///
+/// What is known when a tile starts: the plan has checked every shape, length and index; tiles write
+/// disjoint state slots; a job's output is written by the one worker that completes its tree.
+enum TileRunner {
+  /// States that may wait on the stack at once: one per level of a tree over every leaf there can be.
+  static let stackDepth = 24
+
+  /// Bytes of scratch that a worker needs for a tile of the shape.
+  static func scratchBytes(for shape: PlanShape, rowCount: Int) -> Int {
+    let state = unsafe StateRows.floatCount(rowCount: rowCount, outputStride: shape.outputStride)
+    let kernel = unsafe LeafTask.scratchBytes(rowCount: rowCount, keyWidth: shape.keyWidth)
+    return stackDepth * state * 4 + kernel
+  }
+
+  /// Computes tile `index` of the run on worker `worker`.
+  static func run(_ run: UnsafePointer<LayerRun>, tile index: Int, worker: Int) {
+    // SAFETY: indices come from the plan; `scratch` belongs to this worker for the length of the run.
+    let tile = unsafe run.pointee.tiles[index]
+    let job = unsafe run.pointee.jobs[tile.job]
+    let rowCount = unsafe job.queryCount * run.pointee.shape.group
+    let scratch = unsafe run.pointee.scratch + worker * run.pointee.scratchBytes
+    let stateFloats = unsafe StateRows.floatCount(
+      rowCount: rowCount, outputStride: run.pointee.shape.outputStride)
+    let stack = unsafe scratch.assumingMemoryBound(to: Float.self)
+    let kernelScratch = unsafe scratch + stackDepth * stateFloats * 4
+
+    let depth = unsafe sweep(
+      run, tile: tile, job: job, stack: stack, stateFloats: stateFloats, scratch: kernelScratch)
+    let state = unsafe StateRows(at: stack, rowCount: rowCount)
+    if depth == 0 { unsafe clear(state, rowCount: rowCount, run) }
+    if job.span.tileCount == 1 {
+      unsafe finish(run, job: job, state: state)
+    } else {
+      unsafe join(run, job: job, tile: tile, state: state, stateFloats: stateFloats)
+    }
+  }
+
+  /// Computes the tile's leaves onto the stack and joins them into the state at its bottom.
+  private static func sweep(
+    _ run: UnsafePointer<LayerRun>, tile: PlannedTile, job: PlannedJob,
+    stack: UnsafeMutablePointer<Float>, stateFloats: Int, scratch: UnsafeMutableRawPointer
+  ) -> Int {
+    let rowCount = unsafe job.queryCount * run.pointee.shape.group
+    var nodes = InlineArray<24, MergeNode>(repeating: MergeNode(level: 0, index: 0))
+    var depth = 0
+    for leafIndex in tile.firstLeaf..<(tile.firstLeaf + tile.leafCount) {
+      let leaf = unsafe run.pointee.leaves[leafIndex]
+      let state = unsafe StateRows(at: stack + depth * stateFloats, rowCount: rowCount)
+      unsafe attend(run, job: job, leaf: leaf, state: state, scratch: scratch)
+      var node = MergeNode(level: 0, index: leaf.number)
+      var waiting = false
+      while !waiting {
+        switch node.step(below: depth > 0 ? nodes[depth - 1] : nil) {
+        case .join(let parent):
+          depth -= 1
+          unsafe merge(run, stack: stack, stateFloats: stateFloats, left: depth, rowCount: rowCount)
+          node = parent
+        case .promote(let parent):
+          node = parent
+        case .wait:
+          waiting = true
+        }
+      }
+      nodes[depth] = node
+      depth += 1
+    }
+    while depth > 1 {
+      depth -= 1
+      unsafe merge(run, stack: stack, stateFloats: stateFloats, left: depth - 1, rowCount: rowCount)
+    }
+    return depth
+  }
+
+  /// Joins stack entry `left + 1` into stack entry `left`.
+  private static func merge(
+    _ run: UnsafePointer<LayerRun>, stack: UnsafeMutablePointer<Float>, stateFloats: Int, left: Int,
+    rowCount: Int
+  ) {
+    let (a, b) = unsafe (
+      StateRows(at: stack + left * stateFloats, rowCount: rowCount),
+      StateRows(at: stack + (left + 1) * stateFloats, rowCount: rowCount)
+    )
+    unsafe merge(run, a, b, rowCount: rowCount)
+  }
+
+  private static func merge(
+    _ run: UnsafePointer<LayerRun>, _ left: StateRows, _ right: StateRows, rowCount: Int
+  ) {
+    var task = unsafe MergeTask(
+      rowCount: rowCount, outputStride: run.pointee.shape.outputStride, maxima: left.maxima,
+      denominators: left.denominators, outputs: left.outputs, rightMaxima: right.maxima,
+      rightDenominators: right.denominators, rightOutputs: right.outputs)
+    unsafe run.pointee.kernels.merge(&task)
+  }
+
+  private static func attend(
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf, state: StateRows,
+    scratch: UnsafeMutableRawPointer
+  ) {
+    let shape = unsafe run.pointee.shape
+    let settings = unsafe run.pointee.settings
+    let request = unsafe run.pointee.requests[job.request]
+    let table = unsafe run.pointee.tables[job.request]
+    let turnFloats = 2 * settings.pairs
+    let position = request.queryPosition + job.firstQuery
+    let tokenStride = shape.queryHeads * shape.keyWidth
+    let head = job.kvHead * shape.group
+    var task = unsafe LeafTask(
+      queries: run.pointee.queries + (request.firstQuery + job.firstQuery) * tokenStride
+        + head * shape.keyWidth,
+      tokenStride: tokenStride, headStride: shape.keyWidth, rowCount: job.queryCount * shape.group,
+      group: shape.group, positions: run.pointee.positions + position,
+      entries: run.pointee.entries + leaf.firstEntry, entryCount: leaf.entryCount,
+      pages: run.pointee.pages[job.kvHead], keyElement: settings.keyElement,
+      valueElement: settings.valueElement, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth,
+      valueOffset: settings.valueOffset, scale: settings.scale, softcap: settings.softcap,
+      slopes: run.pointee.slopes.map { unsafe $0 + head },
+      visibility: Visibility(isCausal: shape.isCausal, window: shape.window),
+      pairs: settings.pairs, pairOrder: settings.pairOrder, rotaryScale: settings.rotaryScale,
+      tokenTurns: run.pointee.tokenTurns.map { unsafe $0 + position * turnFloats },
+      runTurns: run.pointee.runTurns.map { unsafe $0 + table.firstRun * turnFloats },
+      maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
+      outputStride: shape.outputStride, scratch: scratch)
+    unsafe run.pointee.kernels.attend(&task)
+  }
+
+  private static func clear(_ state: StateRows, rowCount: Int, _ run: UnsafePointer<LayerRun>) {
+    unsafe state.maxima.update(repeating: -.infinity, count: rowCount)
+    unsafe state.denominators.update(repeating: 0, count: rowCount)
+    unsafe state.outputs.update(repeating: 0, count: rowCount * run.pointee.shape.outputStride)
+  }
+
+  /// Stores a tile's state and joins upwards as long as this worker is the second to arrive.
+  private static func join(
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, state: StateRows,
+    stateFloats: Int
+  ) {
+    let rowCount = unsafe job.queryCount * run.pointee.shape.group
+    let span = job.span
+    // SAFETY: the plan gave the job `tileCount` slots from `firstFloat` and `innerNodeCount` counters.
+    let slots = unsafe run.pointee.states + job.firstFloat
+    let counters = unsafe run.pointee.counters + job.firstCounter
+    var (height, index) = (0, tile.index)
+    unsafe (slots + span.slot(height: 0, index: index) * stateFloats)
+      .update(from: state.maxima, count: stateFloats)
+    let top = span.levelCount
+    while height < top {
+      let sibling = index ^ 1
+      let parent = index >> 1
+      if span.holds(height: height, index: sibling) {
+        let counter = unsafe counters + span.counter(height: height + 1, index: parent)
+        // The first to arrive leaves; the acquiring second sees the state that the first released.
+        if unsafe counter.pointee.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { return }
+        unsafe counter.pointee.store(0, ordering: .relaxed)
+        let (left, right) = unsafe (
+          StateRows(
+            at: slots + span.slot(height: height, index: index & ~1) * stateFloats,
+            rowCount: rowCount),
+          StateRows(
+            at: slots + span.slot(height: height, index: index | 1) * stateFloats,
+            rowCount: rowCount)
+        )
+        unsafe merge(run, left, right, rowCount: rowCount)
+      }
+      height += 1
+      index = parent
+    }
+    unsafe finish(run, job: job, state: StateRows(at: slots, rowCount: rowCount))
+  }
+}

@@ -1,0 +1,25 @@
+/// How the command ends, after sysexits.h.
+enum ExitStatus: Int32 {
+  case success = 0
+  case usage = 64
+  case badData = 65
+  case missingFile = 66
+  case software = 70
+  case outOfResources = 71
+  case inputOutput = 74
+  case interrupted = 130
+}
+
+/// Why a command ended early: one line for standard error, and the status.
+struct CommandFailure: Error, Equatable {
+  var status: ExitStatus
+  var message: String
+
+  init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+
+  /// A wrong command line.
+  static func usage(_ message: String) -> CommandFailure { CommandFailure(.usage, message) }
+}

@@ -1,0 +1,50 @@
+import Glibc
+
+/// Standard output and standard error, without buffering of our own.
+enum Terminal {
+  /// Writes an answer's bytes; a closed pipe or a full disk ends the command with 74.
+  static func write(_ text: String) throws(CommandFailure) {
+    try write(text, to: STDOUT_FILENO)
+  }
+
+  /// Writes a line on standard error; failures there have nowhere to go.
+  static func note(_ line: String) {
+    try? write(line + "\n", to: STDERR_FILENO)
+  }
+
+  /// Writes part of a line on standard error.
+  static func noteUnended(_ text: String) {
+    try? write(text, to: STDERR_FILENO)
+  }
+
+  /// Whether standard error is a terminal, where progress may be shown.
+  static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
+
+  private static func write(_ text: String, to descriptor: Int32) throws(CommandFailure) {
+    var text = text
+    let failure: Int32? = text.withUTF8 { bytes in
+      var written = 0
+      while written < bytes.count {
+        // SAFETY: the rest of the buffer, which `withUTF8` keeps alive.
+        let count = unsafe Glibc.write(
+          descriptor, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+        if count < 0 {
+          if errno == EINTR { continue }
+          return errno
+        }
+        written += count
+      }
+      return nil
+    }
+    if let failure {
+      throw CommandFailure(.inputOutput, "cannot write: \(systemMessage(failure))")
+    }
+  }
+
+  /// What the system calls an error number.
+  static func systemMessage(_ number: Int32) -> String {
+    // SAFETY: strerror returns a string of its own that lives until the next call.
+    guard let text = unsafe strerror(number) else { return "error \(number)" }
+    return unsafe String(cString: text)
+  }
+}

@@ -1,0 +1,108 @@
+import KernelTable
+import StreamingAttention
+import TestSupport
+
+/// One combination of everything that attention depends on; the same case gives the same numbers anywhere.
+struct AttentionCase: CustomStringConvertible {
+  enum Masking: CaseIterable {
+    case causal, full, window, fullWindow, softcap, sinks, everything
+
+    var isCausal: Bool { self != .full && self != .fullWindow }
+    var window: Int? {
+      switch self {
+      case .window: 100
+      case .fullWindow: 700
+      case .everything: 1000
+      default: nil
+      }
+    }
+    var softcap: Float? { self == .softcap || self == .everything ? 3 : nil }
+    var hasSinks: Bool { self == .sinks || self == .everything }
+  }
+
+  enum Positions: CaseIterable {
+    case none, halves, interleaved, partial, scaled, alibi, rotaryALiBi
+  }
+
+  var instructionSet = InstructionSet.baseline
+  var keyType = ElementType.float32
+  var valueType = ElementType.float32
+  var masking = Masking.causal
+  var positions = Positions.halves
+  var group = 1
+  var kvHeads = 2
+  var keyWidth = 64
+  var valueWidth = 64
+  var length = 513
+  var base = 0
+  var rows = 1
+  var seed: UInt64 = 1
+
+  var description: String {
+    "\(instructionSet.rawValue) K \(keyType) V \(valueType) \(masking) \(positions) group \(group) × \(kvHeads) "
+      + "width \(keyWidth)/\(valueWidth) length \(length) base \(base) rows \(rows) seed \(seed)"
+  }
+
+  var queryHeads: Int { group * kvHeads }
+
+  func rotary() throws -> RotaryEmbedding? {
+    let even = keyWidth / 2 * 2
+    switch positions {
+    case .none, .alibi: return nil
+    case .halves, .rotaryALiBi:
+      return try RotaryEmbedding(headDimension: keyWidth, rotaryDimensions: even, pairing: .halves)
+    case .interleaved:
+      return try RotaryEmbedding(
+        headDimension: keyWidth, rotaryDimensions: even, base: 500_000, pairing: .interleaved)
+    case .partial:
+      return try RotaryEmbedding(
+        headDimension: keyWidth, rotaryDimensions: keyWidth / 4 * 2, pairing: .interleaved)
+    case .scaled:
+      return try RotaryEmbedding(
+        headDimension: keyWidth, rotaryDimensions: even, pairing: .halves,
+        scaling: .yarn(YaRN(factor: 4, originalContext: 8192)))
+    }
+  }
+
+  func layer() throws -> LayerAttention {
+    var generator = SeededGenerator(seed: seed, stream: 9)
+    let hasALiBi = positions == .alibi || positions == .rotaryALiBi
+    return LayerAttention(
+      queryHeads: queryHeads, mask: masking.isCausal ? .causal : .full, window: masking.window,
+      softcap: masking.softcap,
+      sinks: masking.hasSinks ? generator.normalFloats(queryHeads, deviation: 2) : nil,
+      rotary: try rotary(), alibi: hasALiBi ? try ALiBi(headCount: queryHeads) : nil)
+  }
+
+  func shape() throws -> LayerShape {
+    LayerShape(
+      kvHeads: kvHeads, keyWidth: keyWidth, valueWidth: valueWidth, keyType: keyType,
+      valueType: valueType,
+      keyPositions: try rotary().map { .rotary(pairs: $0.pairCount, pairing: $0.pairing) } ?? .none,
+      retention: masking.window.map { .window($0) } ?? .everything)
+  }
+
+  /// Numbers of token or row `index`, whatever else is computed.
+  func numbers(_ index: Int, _ count: Int, stream: UInt64, deviation: Double = 1) -> [Float] {
+    var generator = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(index), stream: stream)
+    return generator.normalFloats(count, deviation: deviation)
+  }
+
+  func keys(_ tokens: Range<Int>) -> [Float] {
+    tokens.flatMap { numbers($0, kvHeads * keyWidth, stream: 1) }
+  }
+
+  func values(_ tokens: Range<Int>) -> [Float] {
+    tokens.flatMap { numbers($0, kvHeads * valueWidth, stream: 2) }
+  }
+
+  func queries(_ rows: Range<Int>) -> [Float] {
+    rows.flatMap { numbers($0, queryHeads * keyWidth, stream: 3) }
+  }
+}
+
+/// What the engine makes of the newest rows of a case.
+struct AttentionResult: Equatable {
+  var output: [Float]
+  var logSumExp: [Float]
+}
