@@ -20,8 +20,12 @@ public enum TokenizationError: Error, Equatable {
   case specialTokenOutOfRange(name: String, found: Int, count: Int)
   /// A token id lies outside the vocabulary.
   case tokenOutOfRange(found: Int, count: Int)
+  /// The model has no chat template.
+  case missingChatTemplate(allowed: String)
   /// The model's chat template is not one that can be rendered.
   case unsupportedChatTemplate(found: String, allowed: String)
+  /// The chat template writes a control token that the vocabulary lacks.
+  case missingControlToken(name: String)
 }
 
 extension TokenizationError: CustomStringConvertible {
@@ -47,6 +51,10 @@ extension TokenizationError: CustomStringConvertible {
       "\(name) is \(found); the vocabulary has tokens 0 to \(count - 1)"
     case .tokenOutOfRange(let found, let count):
       "token id \(found) is outside the vocabulary of 0 to \(count - 1)"
+    case .missingChatTemplate(let allowed):
+      "the model has no chat template; supported: \(allowed)"
+    case .missingControlToken(let name):
+      "the chat template needs the control token \(name), which the vocabulary lacks"
     case .unsupportedChatTemplate(let found, let allowed):
       "the model's chat template (\(quoted(found))) is not supported; supported: \(allowed)"
     }
