@@ -85,6 +85,7 @@ let package = Package(
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
     tests("Support"),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
+    tests("Generation", ["Generation"]),
     tests("Memory", ["Memory"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
