@@ -7,7 +7,7 @@ extension KVCache {
     for (number, pool) in pools.enumerated() {
       let tables = sequences.compactMap { $0?.tables[number] }
       for table in tables { defects += table.defects() }
-      defects += pool.defects(tables: tables, isStepInProgress: isStepInProgress)
+      defects += pool.defects(tables: tables)
     }
     let committed = pools.reduce(0) { sum, pool in
       sum + pool.arenas.joined().reduce(0) { $0 + $1.committedBytes }
@@ -65,7 +65,7 @@ extension PageTable {
 }
 
 extension PagePool {
-  fileprivate func defects(tables: [PageTable], isStepInProgress: Bool) -> [String] {
+  fileprivate func defects(tables: [PageTable]) -> [String] {
     var defects: [String] = []
     var references = [Int32](repeating: 0, count: setNumbers.count)
     for table in tables {
@@ -96,12 +96,12 @@ extension PagePool {
         }
       }
     }
-    defects += extentDefects(live: live, tables: tables, isStepInProgress: isStepInProgress)
+    defects += extentDefects(live: live, tables: tables)
     return defects
   }
 
   private func extentDefects(
-    live: [Int32], tables: [PageTable], isStepInProgress: Bool
+    live: [Int32], tables: [PageTable]
   ) -> [String] {
     var defects: [String] = []
     var isFree = [Bool](repeating: false, count: extentNumbers.count)
@@ -118,7 +118,7 @@ extension PagePool {
       if extent.isOpen != open.contains(Int32(number)) {
         defects.append("extent \(number): open \(extent.isOpen)")
       }
-      if extent.livePages == 0, !extent.isOpen, !isStepInProgress {
+      if extent.livePages == 0, !extent.isOpen {
         defects.append("extent \(number): dead and not freed")
       }
       forEachColumn { column, layer, _ in

@@ -8,7 +8,6 @@ extension KVCache {
   /// - Throws: ``CacheError``, with the cache as it was.
   package func reserve(_ requests: [SlotRequest]) throws(CacheError) -> Reservation {
     guard !isStepInProgress else { throw .stepInProgress }
-    for pool in pools { pool.mark() }
     do throws(CacheError) {
       try admit(requests)
       for state in stepSequences {

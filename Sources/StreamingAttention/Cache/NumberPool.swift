@@ -1,15 +1,12 @@
-/// Numbers handed out and taken back, the ones that came back first of all.
+/// Numbers handed out and taken back, the last that came back first of all.
 ///
-/// Taking can be undone exactly, in reverse order, back to the last `mark()`.
+/// Giving back in reverse order undoes taking: the same numbers are handed out again in the same order.
 struct NumberPool: ~Copyable {
   private(set) var free = GrowingTable<Int32>()
   /// All numbers ever handed out are below it.
   private(set) var count = 0
-  private var markedCount = 0
 
   var usedCount: Int { count - free.count }
-
-  mutating func mark() { markedCount = count }
 
   /// Makes sure that `take` and every later `giveBack` succeed without memory.
   mutating func prepare() throws(CacheError) {
@@ -27,14 +24,4 @@ struct NumberPool: ~Copyable {
   }
 
   mutating func giveBack(_ number: Int32) { free.append(number) }
-
-  /// Undoes the latest `take` that has not been undone since `mark()`.
-  mutating func undoTake(_ number: Int32) {
-    if count > markedCount {
-      precondition(Int(number) == count - 1)
-      count -= 1
-    } else {
-      free.append(number)
-    }
-  }
 }

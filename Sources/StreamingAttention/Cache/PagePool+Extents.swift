@@ -24,7 +24,7 @@ extension PagePool {
     } catch {
       freeColumns(of: number, count: taken, to: &budget)
       extents[Int(number)] = .unused
-      extentNumbers.undoTake(number)
+      extentNumbers.giveBack(number)
       throw error
     }
     return number
@@ -34,7 +34,7 @@ extension PagePool {
   func undoOpenExtent(_ number: Int32, to budget: inout MemoryBudget) {
     freeColumns(of: number, count: columnCount, to: &budget)
     extents[Int(number)] = .unused
-    extentNumbers.undoTake(number)
+    extentNumbers.giveBack(number)
   }
 
   /// Its sequence takes no more pages from it.

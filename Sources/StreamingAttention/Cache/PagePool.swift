@@ -50,12 +50,6 @@ final class PagePool {
   /// Bytes of the distinct live pages.
   var formulaBytes: Int { setNumbers.usedCount * setBytes }
 
-  /// Numbers taken from here on can be given up exactly.
-  func mark() {
-    setNumbers.mark()
-    extentNumbers.mark()
-  }
-
   // MARK: Page sets
 
   /// Takes the next pages of `extent` as a page set with one reference; throws with nothing changed.
@@ -85,7 +79,7 @@ final class PagePool {
     sets[Int(number)].referenceCount = 0
     extents[extent].usedPages -= 1
     extents[extent].livePages -= 1
-    setNumbers.undoTake(number)
+    setNumbers.giveBack(number)
   }
 
   /// Takes one reference away; without any, the pages and with the last of them their extent are freed.

@@ -84,7 +84,6 @@ final class PageTable {
         firstEntry: nextNumber, pagesWritten: pagesWritten, largest: pool.largestExtent)
       let opened = try pool.openExtent(
         firstEntry: nextNumber, pageCount: pageCount, from: &budget)
-      // Not freed before the step commits, even when dead: giving the step up must not need memory.
       if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
       extent = opened
     }
@@ -123,9 +122,6 @@ final class PageTable {
 
   /// Makes the reserved slots live, and gives back what the retention no longer keeps.
   func commit(nextPosition: Int, to budget: inout MemoryBudget) {
-    if mark.extent != Self.noExtent, mark.extent != extent {
-      pool.freeIfDead(mark.extent, to: &budget)
-    }
     guard case .window(let length) = pool.retention else { return }
     // One page of slack, so that a short rewind finds its window.
     release(before: nextPosition - length - PageLayout.slots, to: &budget)

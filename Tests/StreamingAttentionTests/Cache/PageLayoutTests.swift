@@ -46,6 +46,20 @@ struct PageLayoutTests {
     #expect(extents(to: 20, from: 0, largest: 4) == [1, 1, 2, 4, 4, 4, 4])
   }
 
+  @Test("an extent is the largest power of two that divides its first number and keeps the bounds")
+  func everyExtent() {
+    for largest in [1, 2, 4, 8, 16, 32] {
+      for (first, written) in (0..<130).flatMap({ first in (0..<70).map { (first, $0) } }) {
+        let fitting = [1, 2, 4, 8, 16, 32].last {
+          first % $0 == 0 && $0 <= max(written, 1) && $0 <= largest
+        }
+        let pageCount = ExtentRule.pageCount(
+          firstEntry: first, pagesWritten: written, largest: largest)
+        #expect(pageCount == fitting, "entry \(first), \(written) written, \(largest) at most")
+      }
+    }
+  }
+
   @Test("leaves hold 8 entries while at most 128 are live, 32 beyond")
   func leaves() {
     #expect(
