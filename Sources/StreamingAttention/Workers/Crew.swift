@@ -93,7 +93,7 @@ import Synchronization
   private func runAlone(_ task: StepTask) -> Bool {
     var index = 0
     while unsafe index < task.count {
-      if unsafe task.cancellation?.isCancelled == true { return false }
+      if unsafe task.isCancelled { return false }
       unsafe task.body(task.context, index, 0)
       index += 1
     }
@@ -135,7 +135,7 @@ import Synchronization
   private func perform(_ task: StepTask, _ indices: Range<Int>, as worker: Int) {
     var index = indices.lowerBound
     while index < indices.upperBound {
-      if unsafe task.cancellation?.isCancelled == true { return cut() }
+      if unsafe task.isCancelled { return cut() }
       unsafe task.body(task.context, index, worker)
       index += 1
     }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The number of a step and how many of its indices nobody has taken yet, in one word.
 ///
 /// Whoever swaps it for a word with fewer has taken the difference. So indices can be taken only while the step is
@@ -23,5 +25,10 @@ struct StepWord: Equatable {
   var context: UnsafeMutableRawPointer
   var count: Int
   /// Alive until the step ends: its caller holds it.
-  unowned(unsafe) var cancellation: CancellationFlag?
+  var cancellation: UnsafeMutablePointer<Atomic<Bool>>?
+
+  var isCancelled: Bool {
+    guard let flag = unsafe cancellation else { return false }
+    return unsafe flag.pointee.load(ordering: .acquiring)
+  }
 }

@@ -91,9 +91,11 @@ public final class Workers: Sendable {
   ) -> Bool {
     precondition(
       count >= 0 && count <= UInt32.max, "a step of \(count) indices; below 2³² are allowed")
-    // SAFETY: `cancellation` is an argument, so it lives until this returns.
-    return unsafe crew.run(
-      StepTask(body: body, context: context, count: count, cancellation: cancellation))
+    // SAFETY: the flag is an argument, and kept alive until the step has ended.
+    let isComplete = unsafe crew.run(
+      StepTask(body: body, context: context, count: count, cancellation: cancellation?.flag))
+    extendLifetime(cancellation)
+    return isComplete
   }
 
   /// How many indices each worker has taken since the last reset; exact when no step is running.
