@@ -93,14 +93,15 @@ struct SmolLM2Tests {
     #expect(try tokenizer.decode(ids) == text.utf8.filter { !lacking.contains($0) })
   }
 
-  @Test("a run of a million equal letters takes seconds at most and comes back")
+  @Test("a run of a million equal letters does not take quadratic time and comes back")
   func longRun() throws {
     for letter in [UInt8(ascii: "a"), UInt8(ascii: " "), UInt8(ascii: "-")] {
       let bytes = [UInt8](repeating: letter, count: 1 << 20)
       let start = ContinuousClock.now
       let ids = tokenizer.encode(bytes: bytes, specialTokens: .asText)
-      // n log n: 2^20 · 20 steps, below 1 s optimised and 20 s not; quadratic work would take 2^40 steps, days.
-      #expect(ContinuousClock.now - start < .seconds(60))
+      // n log n is 2^20 · 20 steps: below 1 s optimised, 5 s in a debug build. Quadratic work is 2^40 steps, more
+      // than 1,000 s at one a nanosecond; the bound lies between the two for slow machines, too.
+      #expect(ContinuousClock.now - start < .seconds(600))
       #expect(try tokenizer.decode(ids) == bytes)
     }
   }
