@@ -47,4 +47,22 @@ enum Terminal {
     guard let text = unsafe strerror(number) else { return "error \(number)" }
     return unsafe String(cString: text)
   }
+
+  /// An environment variable's value.
+  static func environment(_ name: String) -> String? {
+    // SAFETY: getenv returns a string of the environment, which nothing in this program changes.
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+  }
+
+  /// `text` on one line: control characters are escaped.
+  static func printable(_ text: String) -> String {
+    text.unicodeScalars.reduce(into: "") { result, scalar in
+      if scalar.properties.generalCategory == .control {
+        result += scalar.escaped(asASCII: true)
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+  }
 }

@@ -20,7 +20,10 @@ import KernelTable
   ///
   /// - Parameters:
   ///   - rows: `[row][matrix.inputWidth]`.
+  ///   - matrix: the weights.
   ///   - output: `[row][matrix.outputWidth]`.
+  ///   - accumulating: whether the products are added to what `output` holds.
+  ///   - cancellation: looked at between pieces of the work.
   /// - Throws: ``AttentionError/cancelled``, or for want of memory.
   package func multiply(
     _ rows: Span<Float>, by matrix: PackedMatrix, into output: inout MutableSpan<Float>,
@@ -29,7 +32,8 @@ import KernelTable
     let rowCount = rows.count / matrix.inputWidth
     precondition(
       rows.count == rowCount * matrix.inputWidth && output.count == rowCount * matrix.outputWidth,
-      "\(rows.count) → \(output.count) numbers do not fit \(matrix.inputWidth) → \(matrix.outputWidth)")
+      "\(rows.count) → \(output.count) numbers do not fit \(matrix.inputWidth) → \(matrix.outputWidth)"
+    )
     if rowCount == 0 { return }
     let isPaired = matrix.type == .bfloat16
     let packedRowBytes = unsafe PanelTask.rowBytes(inputWidth: matrix.inputWidth)

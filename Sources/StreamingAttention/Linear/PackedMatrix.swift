@@ -1,4 +1,4 @@
-package import KernelTable
+import KernelTable
 package import Memory
 
 /// A weight matrix `[output][input]` in panels of 64 outputs, as the tiles read it.
@@ -45,19 +45,21 @@ package import Memory
   /// Rounds and packs one panel from its outputs' weights, `[output][input]`.
   ///
   /// Different panels may be packed on different threads, all of them before the matrix is multiplied with.
-  package func pack(panel: Int, weights: Span<Float>, kernels: KernelTable) {
+  package func pack(panel: Int, weights: Span<Float>, for instructionSet: InstructionSet) {
     let outputs = outputs(ofPanel: panel)
     precondition(
       panel >= 0 && panel < panelCount && weights.count == outputs.count * inputWidth,
-      "panel \(panel) of \(panelCount) takes \(outputs.count * inputWidth) weights, not \(weights.count)")
+      "panel \(panel) of \(panelCount) takes \(outputs.count * inputWidth) weights, not \(weights.count)"
+    )
     unsafe weights.withUnsafeBufferPointer { weights in
       guard let source = weights.baseAddress else { return }
       // SAFETY: the panel lies within the buffer, and the span holds all its weights (checked above).
       var task = unsafe PackTask(
         source: source, sourceStride: inputWidth, rowCount: outputs.count, width: inputWidth,
-        element: type.stored, target: panels.baseAddress + panel * Self.panelBytes(inputWidth, type),
+        element: type.stored,
+        target: panels.baseAddress + panel * Self.panelBytes(inputWidth, type),
         targetRowBytes: 0)
-      unsafe kernels.packPanel(&task)
+      unsafe instructionSet.kernels.packPanel(&task)
     }
   }
 }

@@ -1,0 +1,122 @@
+public import StreamingAttention
+
+/// Tokens that a step appends to one sequence.
+public struct DecoderInput: Sendable, Equatable {
+  /// The sequence to grow.
+  public var sequence: SequenceID
+  /// Ids of the new tokens.
+  public var tokens: [Int]
+
+  /// Appends `tokens` to `sequence`.
+  public init(_ sequence: SequenceID, _ tokens: [Int]) {
+    self.sequence = sequence
+    self.tokens = tokens
+  }
+}
+
+/// Runs a model over the sequences of a cache of its own.
+///
+/// Used by one thread at a time; the work inside a call is shared among the workers. The result of a row depends on
+/// its sequence alone, to the last bit.
+public final class Decoder {
+  /// The weights.
+  public let model: DecoderModel
+  /// Keys and values of all layers; sequences are made and dropped here.
+  public let cache: KVCache
+  /// Tokens that a sequence may have.
+  public let maximumContext: Int
+
+  let engine: AttentionEngine
+  let dense: DenseKernels
+  /// Rows of the last step.
+  private(set) var rowCount = 0
+
+  private var activations = Activations()
+
+  /// A decoder with an empty cache.
+  ///
+  /// - Parameters:
+  ///   - model: The weights.
+  ///   - keyType: How keys are stored.
+  ///   - valueType: How values are stored.
+  ///   - maximumContext: Tokens that a sequence may have; a scaling that depends on the length is evaluated there.
+  ///   - workers: Who computes.
+  ///   - memoryLimit: The most page memory in bytes; what the machine allows if nil.
+  /// - Throws: ``ModelError``.
+  public init(
+    model: DecoderModel, keyType: ElementType = .float16, valueType: ElementType = .float16,
+    maximumContext: Int, workers: Workers, memoryLimit: Int? = nil
+  ) throws(ModelError) {
+    precondition(maximumContext >= 1, "a context of \(maximumContext) tokens")
+    self.model = model
+    self.maximumContext = maximumContext
+    do throws(CacheError) {
+      cache = try KVCache(
+        layers: model.cacheShapes(keyType: keyType, valueType: valueType),
+        memoryLimit: memoryLimit)
+    } catch {
+      throw .attention(.cache(error))
+    }
+    do throws(AttentionError) {
+      engine = try AttentionEngine(
+        cache: cache, layers: model.attention(context: maximumContext), workers: workers,
+        instructionSet: model.instructionSet)
+      dense = try DenseKernels(workers: workers, instructionSet: model.instructionSet)
+    } catch {
+      throw .attention(error)
+    }
+  }
+
+  /// A new, empty sequence.
+  public func makeSequence() throws(ModelError) -> SequenceID {
+    do throws(CacheError) { return try cache.makeSequence() } catch {
+      throw .attention(.cache(error))
+    }
+  }
+
+  /// Appends tokens to sequences and computes their hidden rows; see ``logits(ofRows:into:cancellation:)``.
+  ///
+  /// - Throws: ``ModelError``, after which all sequences are as before.
+  public func step(
+    _ inputs: [DecoderInput], cancellation: CancellationFlag? = nil
+  ) throws(ModelError) {
+    for input in inputs {
+      for token in input.tokens where !(0..<model.vocabularySize).contains(token) {
+        throw .tokenOutOfRange(received: token, allowed: 0..<model.vocabularySize)
+      }
+    }
+    rowCount = 0
+    do throws(AttentionError) {
+      try engine.begin(inputs.map { StepRequest($0.sequence, appending: $0.tokens.count) })
+    } catch {
+      throw ModelError(error)
+    }
+    do throws(ModelError) {
+      try activations.run(inputs, in: context(cancellation))
+    } catch {
+      engine.abandon()
+      throw error
+    }
+    engine.commit()
+    rowCount = inputs.reduce(0) { $0 + $1.tokens.count }
+  }
+
+  /// Logits of some rows of the last step: tokens of its inputs, one after the other.
+  ///
+  /// - Parameters:
+  ///   - rows: Which rows.
+  ///   - logits: `[row][vocabularySize]`, resized as needed.
+  ///   - cancellation: Looked at between pieces of the work.
+  /// - Throws: ``ModelError/cancelled``, or for want of memory.
+  public func logits(
+    ofRows rows: Range<Int>, into logits: inout [Float], cancellation: CancellationFlag? = nil
+  ) throws(ModelError) {
+    precondition(
+      rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
+    try activations.logits(ofRows: rows, into: &logits, in: context(cancellation))
+  }
+
+  private func context(_ cancellation: CancellationFlag?) -> Activations.Context {
+    Activations.Context(model: model, engine: engine, dense: dense, cancellation: cancellation)
+  }
+}

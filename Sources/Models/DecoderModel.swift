@@ -1,0 +1,79 @@
+public import ModelFiles
+public import StreamingAttention
+
+/// A model of the Llama family with its weights, packed for the tile kernels.
+///
+/// Immutable, so any number of decoders may share it.
+public final class DecoderModel: Sendable {
+  /// Sizes and settings.
+  public let shape: DecoderShape
+  /// How weight matrices are held.
+  public let weightType: ElementType
+  /// What the matrices were packed for.
+  public let instructionSet: InstructionSet
+  /// Rows of the embedding: ids lie in `0..<vocabularySize`.
+  public let vocabularySize: Int
+
+  let embedding: GGUFTensor
+  let layers: [DecoderLayer]
+  let outputNorm: [Float]
+  let output: PackedMatrix
+
+  /// Loads a model: checks all shapes, then widens, rounds and packs every matrix.
+  ///
+  /// - Parameters:
+  ///   - file: The model; the embedding's rows are read from it later.
+  ///   - weightType: How matrices are held; f32 keeps every bit of what the file's blocks stand for.
+  ///   - scaling: A rotary scaling in place of the file's; nil to keep it.
+  ///   - workers: Who packs.
+  ///   - instructionSet: Whose kernels will multiply.
+  /// - Throws: ``ModelError``.
+  public init(
+    file: GGUFFile, weightType: ElementType = .float16, scaling: RotaryScaling? = nil,
+    workers: Workers, instructionSet: InstructionSet = .detected
+  ) throws(ModelError) {
+    shape = try DecoderShape(of: file, scaling: scaling)
+    self.weightType = weightType
+    self.instructionSet = instructionSet
+    let loader = WeightLoader(
+      file: file, type: weightType, workers: workers, instructionSet: instructionSet)
+    try loader.checkNames(shape)
+    embedding = try loader.embedding(width: shape.width)
+    vocabularySize = embedding.rowCount
+    var layers: [DecoderLayer] = []
+    for index in 0..<shape.layers { layers.append(try loader.layer(index, shape)) }
+    self.layers = layers
+    outputNorm = try loader.vector("output_norm.weight", count: shape.width)
+    // A model without an output matrix uses its embedding.
+    output = try loader.matrix(
+      file["output.weight"] == nil ? "token_embd.weight" : "output.weight",
+      inputs: shape.width, outputs: vocabularySize)
+  }
+
+  /// Bytes of all packed matrices.
+  public var weightBytes: Int {
+    layers.reduce(output.byteCount) { sum, layer in
+      sum + layer.matrices.reduce(0) { $0 + $1.byteCount }
+    }
+  }
+
+  /// What each layer's keys and values look like in a cache.
+  public func cacheShapes(keyType: ElementType, valueType: ElementType) -> [LayerShape] {
+    let layer = LayerShape(
+      kvHeads: shape.kvHeads, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth,
+      keyType: keyType, valueType: valueType,
+      keyPositions: .rotary(pairs: shape.rotary.pairCount, pairing: shape.rotary.pairing),
+      retention: shape.window.map { .window($0) } ?? .everything)
+    return Array(repeating: layer, count: shape.layers)
+  }
+
+  /// How each layer attends, for sequences of at most `context` tokens.
+  ///
+  /// A scaling that depends on the length is evaluated there, once for the whole sequence.
+  public func attention(context: Int) -> [LayerAttention] {
+    let layer = LayerAttention(
+      queryHeads: shape.queryHeads, window: shape.window,
+      rotary: shape.rotary.resolved(forLength: context))
+    return Array(repeating: layer, count: shape.layers)
+  }
+}

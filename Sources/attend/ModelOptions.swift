@@ -1,0 +1,106 @@
+import ModelFiles
+import Models
+import StreamingAttention
+
+/// The options of every command that runs a model, and what they make.
+struct ModelOptions {
+  static let all = [
+    Option("--weight-type", "T", "How weights are held: f32, f16 or bf16. Default: f16."),
+    Option("--key-type", "T", "How cached keys are held: f32, f16 or bf16. Default: f16."),
+    Option("--value-type", "T", "How cached values are held: f32, f16 or bf16. Default: f16."),
+    Option(
+      "--threads", "N",
+      "Threads that compute, 1 to 1024. Default: one for each CPU that this process may use."),
+    Option(
+      "--rope-scaling", "TYPE",
+      "Rotary scaling in place of the file's: none, linear, ntk, dynamic, yarn, llama3 or proportional."
+    ),
+    Option("--rope-factor", "F", "By how much the scaling stretches the context, above 0."),
+    Option(
+      "--rope-original-context", "N",
+      "The context that the model was trained for. Default: as the file says."),
+  ]
+
+  private static let types: [(String, ElementType)] = ElementType.allCases.map { ($0.name, $0) }
+
+  var weightType: ElementType
+  var keyType: ElementType
+  var valueType: ElementType
+  var workers: Workers
+  var instructionSet: InstructionSet
+  private var scalingType: String?
+  private var factor: Double?
+  private var originalContext: Int?
+
+  init(_ arguments: Arguments) throws(CommandFailure) {
+    weightType = try arguments.choice("--weight-type", among: Self.types) ?? .float16
+    keyType = try arguments.choice("--key-type", among: Self.types) ?? .float16
+    valueType = try arguments.choice("--value-type", among: Self.types) ?? .float16
+    let threads = try arguments.integer("--threads", in: 1...1024)
+    scalingType = try arguments.choice(
+      "--rope-scaling",
+      among: ["none", "linear", "ntk", "dynamic", "yarn", "llama3", "proportional"].map { ($0, $0) }
+    )
+    factor = try arguments.number("--rope-factor", "a number above 0, at most 1e6") {
+      $0 > 0 && $0 <= 1e6
+    }
+    originalContext = try arguments.integer("--rope-original-context", in: 1...Int(Int32.max))
+    switch scalingType {
+    case nil:
+      guard factor == nil, originalContext == nil else {
+        throw .usage("--rope-factor and --rope-original-context need --rope-scaling")
+      }
+    case "none":
+      guard factor == nil, originalContext == nil else {
+        throw .usage("--rope-scaling none takes neither factor nor original context")
+      }
+    default:
+      guard factor != nil else {
+        throw .usage("--rope-scaling \(scalingType ?? "") needs --rope-factor")
+      }
+    }
+    do throws(AttentionError) {
+      instructionSet = try .selected(by: Terminal.environment("ATTEND_ISA"))
+    } catch {
+      throw .usage("\(error)")
+    }
+    workers = threads.map { Workers(count: $0) } ?? .shared
+  }
+
+  /// The scaling that takes the place of the file's, if any.
+  private func scaling(of file: GGUFFile) throws(CommandFailure) -> RotaryScaling? {
+    guard let scalingType, let factor = scalingType == "none" ? 1 : factor else { return nil }
+    func original() throws(CommandFailure) -> Int {
+      if let originalContext { return originalContext }
+      return try CommandFailure.wrapping { () throws(ModelError) in
+        try DecoderShape(of: file).trainedContext
+      }
+    }
+    return switch scalingType {
+    case "linear": .linear(factor: factor)
+    case "ntk": .ntkAware(factor: factor)
+    case "dynamic": .dynamicNTK(factor: factor, originalContext: try original())
+    case "yarn": .yarn(YaRN(factor: factor, originalContext: try original()))
+    case "llama3": .llama3(Llama3Bands(factor: factor, originalContext: try original()))
+    case "proportional": .proportional(factor: factor)
+    default: RotaryScaling.none
+    }
+  }
+
+  /// Opens a file.
+  static func open(_ path: String) throws(CommandFailure) -> GGUFFile {
+    do throws(ModelFileError) { return try GGUFFile(path: path) } catch {
+      throw CommandFailure(error)
+    }
+  }
+
+  /// Loads the weights of an opened file.
+  func load(_ file: GGUFFile) throws(CommandFailure) -> DecoderModel {
+    let scaling = try scaling(of: file)
+    return try CommandFailure.wrapping { () throws(ModelError) in
+      try DecoderModel(
+        file: file, weightType: weightType, scaling: scaling, workers: workers,
+        instructionSet: instructionSet)
+    }
+  }
+}
