@@ -1,5 +1,9 @@
+public import ModelFiles
+
 /// What can be wrong with a vocabulary, a chat template or token ids.
 public enum TokenizationError: Error, Equatable {
+  /// The model's file lacks a key, or its value is of another type.
+  case file(ModelFileError)
   /// The vocabulary is of another kind than byte-level BPE.
   case unsupportedModel(found: String, allowed: [String])
   /// Text would have to be cut by rules that this module does not know.
@@ -32,6 +36,7 @@ extension TokenizationError: CustomStringConvertible {
   /// One line: what is wrong, and what would be right.
   public var description: String {
     switch self {
+    case .file(let error): error.description
     case .unsupportedModel(let found, let allowed):
       "tokenizer \(quoted(found)) is not supported; supported: \(allowed.joined(separator: ", "))"
     case .unsupportedPreTokenizer(let found, let allowed):
