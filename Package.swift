@@ -83,6 +83,9 @@ let package = Package(
       name: "TestSupport", dependencies: ["CAllocationCount"], path: "Tests/Support",
       exclude: ["CAllocationCount"],
       swiftSettings: strict + [.unsafeFlags(["-O"])]),
+    .executableTarget(
+      name: "NUMACheck", dependencies: ["StreamingAttention", "Memory"], path: "Tests/NUMACheck",
+      swiftSettings: strict),
     tests("Support"),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("Generation", ["Generation"]),

@@ -7,10 +7,14 @@ extension Region {
   /// - Precondition: the range lies in the region, at multiples of `pageBytes`.
   package borrowing func nodes(of range: Range<Int>) throws(MemoryError) -> [Int?] {
     check(range)
-    guard let library = LibNUMA.shared else { throw .placementUnknown }
-    let addresses = stride(from: range.lowerBound, to: range.upperBound, by: Self.pageBytes)
-      .map { address + UInt($0) }
-    guard let nodes = library.nodes(ofPagesAt: addresses) else { throw .placementUnknown }
+    return try Self.nodes(
+      ofPagesAt: stride(from: range.lowerBound, to: range.upperBound, by: Self.pageBytes)
+        .map { address + UInt($0) })
+  }
+
+  /// The same for any small pages of this process, given by their addresses.
+  package static func nodes(ofPagesAt addresses: [UInt]) throws(MemoryError) -> [Int?] {
+    guard let nodes = LibNUMA.shared?.nodes(ofPagesAt: addresses) else { throw .placementUnknown }
     return nodes.map { $0 < 0 ? nil : Int($0) }
   }
 }
