@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 
 /// The command line: parse, run, print, exit status.
@@ -8,6 +9,8 @@ enum Attend {
   static func main() async {
     // A reader that closes the pipe is reported by write, not by a signal.
     signal(SIGPIPE, SIG_IGN)
+    let interrupts = Interrupt.listen()
+    defer { interrupts.cancel() }
     let words = Array(CommandLine.arguments.dropFirst())
     do throws(CommandFailure) {
       try await run(words)

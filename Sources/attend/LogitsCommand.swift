@@ -71,20 +71,22 @@ enum LogitsRun {
     }
     let sequence = try CommandFailure.wrapping { () throws(ModelError) in try decoder.makeSequence()
     }
-    var bar = ProgressBar("reading", total: ids.count)
+    let bar = ProgressBar("reading", total: ids.count)
     var logits: [Float] = []
     // As many rows at once as the output matrix's panels are worth reading for.
     let rowsAtOnce = 48
+    defer { bar.finish() }
     var first = 0
     while first < ids.count {
       let last = ids.count - first > chunk ? first + chunk : ids.count
       try CommandFailure.wrapping { () throws(ModelError) in
-        try decoder.step([DecoderInput(sequence, Array(ids[first..<last]))])
+        try decoder.step(
+          [DecoderInput(sequence, Array(ids[first..<last]))], cancellation: Interrupt.flag)
       }
       for row in stride(from: 0, to: last - first, by: rowsAtOnce) {
         let rows = row..<min(row + rowsAtOnce, last - first)
         try CommandFailure.wrapping { () throws(ModelError) in
-          try decoder.logits(ofRows: rows, into: &logits)
+          try decoder.logits(ofRows: rows, into: &logits, cancellation: Interrupt.flag)
         }
         for index in rows {
           let start = (index - row) * model.vocabularySize
@@ -95,6 +97,5 @@ enum LogitsRun {
       first = last
       bar.update(last)
     }
-    bar.finish()
   }
 }

@@ -103,4 +103,10 @@ struct ModelOptions {
         instructionSet: instructionSet)
     }
   }
+
+  /// Tokens that a session may hold: what the model was trained for, stretched by the caller's scaling.
+  func context(trained: Int) -> Int {
+    guard let factor, factor > 1 else { return trained }
+    return Int(min(Double(trained) * factor, Double(Int32.max)))
+  }
 }

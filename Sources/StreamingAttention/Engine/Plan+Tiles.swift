@@ -30,7 +30,10 @@ extension Plan {
             leaves: seen)
           let span = jobs[jobs.count - 1].span
           if span.tileCount > 1 {
-            floats += span.tileCount * count * shape.group * (2 + shape.outputStride)
+            floats +=
+              unsafe span.tileCount
+              * StateRows.floatCount(
+                rowCount: count * shape.group, outputStride: shape.outputStride)
             counters += span.innerNodeCount
           }
         }

@@ -1,0 +1,93 @@
+import Generation
+import ModelFiles
+import Models
+import StreamingAttention
+import Tokenization
+
+/// The options of the commands that write text, and the session that they make.
+struct SessionOptions {
+  static let all =
+    [
+      Option("--max-tokens", "N", "Tokens of an answer at most, 0 or more. Default: 256."),
+      Option(
+        "--maximum-context", "N",
+        "Tokens of prompt and answers together at most. Default: what the model was trained for, times the "
+          + "rotary factor if one is given."),
+      Option(
+        "--temperature", "T", "0 takes the likeliest token, 1 the model's own odds. Default: 0."),
+      Option("--top-k", "K", "Only the K likeliest tokens; 0 for all. Default: 0."),
+      Option(
+        "--top-p", "P",
+        "Only the likeliest tokens that have probability P together, above 0 to 1. Default: 1."),
+      Option(
+        "--min-p", "P",
+        "Only tokens at least P times as likely as the likeliest, 0 to 1. Default: 0."),
+      Option(
+        "--repetition-penalty", "R",
+        "Divides the logits of tokens seen before, 0.01 to 100. Default: 1."),
+      Option("--seed", "N", "Seed of all random choices, 0 to 2^64 - 1. Default: 0."),
+    ] + ModelOptions.all
+
+  let model: ModelOptions
+  let maximumTokens: Int
+  private let maximumContext: Int?
+  private let sampling: Sampling
+
+  init(_ arguments: Arguments) throws(CommandFailure) {
+    model = try ModelOptions(arguments)
+    maximumTokens = try arguments.integer("--max-tokens", in: 0...Int(Int32.max)) ?? 256
+    maximumContext = try arguments.integer("--maximum-context", in: 1...Int(Int32.max))
+    let temperature = try arguments.number("--temperature", "0 or above, at most 100") {
+      (0...100).contains($0)
+    }
+    let topK = try arguments.integer("--top-k", in: 0...Int.max)
+    let topP = try arguments.number("--top-p", "above 0, at most 1") { $0 > 0 && $0 <= 1 }
+    let minP = try arguments.number("--min-p", "0 to 1") { (0...1).contains($0) }
+    let penalty = try arguments.number("--repetition-penalty", "0.01 to 100") {
+      (0.01...100).contains($0)
+    }
+    let seed = try arguments.seed("--seed")
+    do throws(SamplingError) {
+      sampling = try Sampling(
+        temperature: temperature ?? 0, topK: topK ?? 0, topP: topP ?? 1, minP: minP ?? 0,
+        repetitionPenalty: penalty ?? 1, seed: seed ?? 0)
+    } catch {
+      throw .usage("\(error)")
+    }
+  }
+
+  /// Opens and loads the model of `path`, and makes an empty session.
+  func makeSession(_ path: String) throws(CommandFailure) -> Session {
+    let file = try ModelOptions.open(path)
+    let tokenizer: Tokenizer
+    do throws(TokenizationError) {
+      tokenizer = try Tokenizer(try Vocabulary(metadata: file.metadata))
+    } catch {
+      throw CommandFailure(.badData, "\(Terminal.printable(path)): \(error)")
+    }
+    let decoder = try model.load(file)
+    let context =
+      maximumContext ?? model.context(trained: decoder.shape.trainedContext)
+    do throws(GenerationError) {
+      return try Session(
+        model: decoder, tokenizer: tokenizer, keyType: model.keyType, valueType: model.valueType,
+        maximumContext: context, sampling: sampling, workers: model.workers)
+    } catch {
+      throw CommandFailure(error)
+    }
+  }
+}
+
+extension CommandFailure {
+  init(_ error: GenerationError) {
+    switch error {
+    case .emptyPrompt: self.init(.badData, "\(error)")
+    case .contextExceeded:
+      self.init(.badData, "\(error) (--maximum-context)")
+    case .sampling(.optionOutOfRange): self.init(.usage, "\(error)")
+    case .sampling: self.init(.badData, "\(error)")
+    case .model(let error): self.init(error)
+    case .cancelled: self.init(.interrupted, "interrupted")
+    }
+  }
+}
