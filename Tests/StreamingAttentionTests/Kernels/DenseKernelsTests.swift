@@ -1,0 +1,129 @@
+import Foundation
+import StreamingAttention
+import TestSupport
+import Testing
+
+/// How far a product of `width` terms may be off: unit roundoffs of f32 sums (Higham & Mary 2019, λ = 8), and of the stored type.
+private func unitErrors(_ width: Int, _ type: ElementType, _ instructionSet: InstructionSet)
+  -> Double
+{
+  let sum = min(Double(width), 8 * Double(width).squareRoot()) * 0x1p-24
+  switch type {
+  case .float32: return sum
+  case .float16: return sum + 0x1p-11
+  // Weights are rounded, and where the dot product takes pairs, activations too.
+  case .bfloat16: return sum + (instructionSet == .avx512bf16 ? 2 : 1) * 0x1p-8
+  }
+}
+
+@Suite("Dense kernels against Double")
+struct DenseKernelsTests {
+  static let instructionSets = InstructionSet.allCases.filter(\.isAvailable)
+
+  @Test("rows times matrices, of ragged widths and any number of rows", arguments: instructionSets)
+  func products(instructionSet: InstructionSet) throws {
+    var generator = SeededGenerator(seed: 5)
+    let dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
+    for type in ElementType.allCases {
+      for (inputs, outputs, rowCount) in [
+        (1, 1, 1), (7, 63, 2), (64, 64, 3), (65, 65, 4), (33, 130, 5), (576, 200, 6), (96, 64, 7),
+        (128, 1000, 13), (59, 128, 100),
+      ] {
+        let weights = generator.normalFloats(inputs * outputs)
+        let rows = generator.normalFloats(inputs * rowCount)
+        let matrix = try PackedMatrix(inputWidth: inputs, outputWidth: outputs, type: type)
+        for panel in 0..<matrix.panelCount {
+          let range = matrix.outputs(ofPanel: panel)
+          let part = Array(weights[range.lowerBound * inputs..<range.upperBound * inputs])
+          matrix.pack(panel: panel, weights: part.span, for: instructionSet)
+        }
+        for accumulating in [false, true] {
+          var output = [Float](repeating: accumulating ? 0.5 : .nan, count: rowCount * outputs)
+          var span = output.mutableSpan
+          try dense.multiply(rows.span, by: matrix, into: &span, accumulating: accumulating)
+          for row in 0..<rowCount {
+            for column in 0..<outputs {
+              var (exact, magnitude) = (accumulating ? 0.5 : 0, 0.5)
+              for input in 0..<inputs {
+                let term =
+                  Double(rows[row * inputs + input]) * Double(weights[column * inputs + input])
+                exact += term
+                magnitude += term.magnitude
+              }
+              let error = (Double(output[row * outputs + column]) - exact).magnitude
+              #expect(
+                error <= unitErrors(inputs + 1, type, instructionSet) * magnitude,
+                "\(instructionSet) \(type) \(rowCount) rows \(inputs) → \(outputs) at \(row), \(column)"
+              )
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a row's bits do not depend on the rows beside it", arguments: instructionSets)
+  func bits(instructionSet: InstructionSet) throws {
+    var generator = SeededGenerator(seed: 6)
+    let dense = try DenseKernels(workers: Workers(count: 1), instructionSet: instructionSet)
+    let (inputs, outputs, rowCount) = (100, 150, 29)
+    for type in ElementType.allCases {
+      let matrix = try PackedMatrix(inputWidth: inputs, outputWidth: outputs, type: type)
+      for panel in 0..<matrix.panelCount {
+        let weights = generator.normalFloats(matrix.outputs(ofPanel: panel).count * inputs)
+        matrix.pack(panel: panel, weights: weights.span, for: instructionSet)
+      }
+      let rows = generator.normalFloats(inputs * rowCount)
+      var together = [Float](repeating: 0, count: rowCount * outputs)
+      var span = together.mutableSpan
+      try dense.multiply(rows.span, by: matrix, into: &span)
+      for row in 0..<rowCount {
+        var alone = [Float](repeating: 0, count: outputs)
+        var span = alone.mutableSpan
+        let one = Array(rows[row * inputs..<(row + 1) * inputs])
+        try dense.multiply(one.span, by: matrix, into: &span)
+        #expect(alone == Array(together[row * outputs..<(row + 1) * outputs]))
+      }
+    }
+  }
+
+  @Test("normalised rows and gates", arguments: instructionSets)
+  func rows(instructionSet: InstructionSet) throws {
+    var generator = SeededGenerator(seed: 7)
+    let dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
+    for width in [1, 15, 16, 17, 59, 576, 4096] {
+      let rowCount = 9
+      let x = generator.normalFloats(width * rowCount, deviation: 3)
+      let weight = generator.normalFloats(width)
+      var normed = x
+      var span = normed.mutableSpan
+      dense.normalize(&span, weight: weight.span, epsilon: 1e-5)
+      for row in 0..<rowCount {
+        let values = x[row * width..<(row + 1) * width].map(Double.init)
+        let mean = values.reduce(0) { $0 + $1 * $1 } / Double(width)
+        let factor = 1 / (mean + Double(Float(1e-5))).squareRoot()
+        for channel in 0..<width {
+          let exact = values[channel] * factor * Double(weight[channel])
+          let error = (Double(normed[row * width + channel]) - exact).magnitude
+          // The sum of squares in sixteen lanes, halved by the root; then four roundings.
+          let lanes = Double(width / 16 + 5)
+          let bound = (min(lanes, 8 * lanes.squareRoot()) / 2 + 5) * 0x1p-24 * exact.magnitude
+          #expect(error <= bound + 1e-38)
+        }
+      }
+      // Gates of any size: large ones would overflow a careless exponential.
+      let gates = generator.normalFloats(width * rowCount, deviation: 30)
+      var gated = gates
+      var gatedSpan = gated.mutableSpan
+      dense.gate(&gatedSpan, by: x.span)
+      for index in gates.indices {
+        let gate = Double(gates[index])
+        let exact = gate / (1 + exp(-gate)) * Double(x[index])
+        // 2^x within 3u of an exponent rounded by u·|gate|·log2 e, and five more roundings; 2^x may vanish below 2⁻¹²⁶.
+        let units = (8 + 1.5 * gate.magnitude) * 0x1p-24
+        let bound = units * exact.magnitude + 0x1p-125 * (gate * Double(x[index])).magnitude
+        #expect((Double(gated[index]) - exact).magnitude <= bound)
+      }
+    }
+  }
+}
