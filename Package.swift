@@ -88,6 +88,7 @@ let package = Package(
       swiftSettings: strict),
     tests("Support"),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
+    tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests("Generation", ["Generation"]),
     tests("Memory", ["Memory"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),

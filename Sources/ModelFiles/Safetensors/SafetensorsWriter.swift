@@ -6,32 +6,27 @@ import Glibc
 /// when the writer does. Format: eight bytes of header length, a JSON header, the numbers (little-endian).
 public final class SafetensorsWriter {
   private let path: String
+  private let target: String
   private let temporaryPath: String
   private var descriptor: Int32
   private var missingCount: Int
 
   /// Creates the file and writes its header.
   ///
+  /// A link is followed: the file that it leads to is replaced, the link stays.
+  ///
   /// - Parameters:
-  ///   - path: Where the file shall stand; one that is there is replaced at the end.
-  ///   - tensor: The tensor's name, of letters, digits and the marks that JSON needs not escape.
+  ///   - path: Where the file shall stand; a regular file that is there is replaced at the end.
+  ///   - tensor: The tensor's name.
   ///   - shape: Its shape, slowest dimension first.
   /// - Throws: ``ModelFileError/unwritable(path:reason:)``.
+  /// - Precondition: the tensor has fewer than 2^61 elements.
   public init(path: String, tensor: String, shape: [Int]) throws(ModelFileError) {
     self.path = path
     missingCount = shape.reduce(1, *)
-    temporaryPath = "\(path).\(getpid()).part"
-    descriptor = unsafe open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw Self.failure(path) }
-    let sizes = shape.map(String.init).joined(separator: ",")
-    var header =
-      "{\"\(tensor)\":{\"dtype\":\"F32\",\"shape\":[\(sizes)],\"data_offsets\":[0,\(missingCount * 4)]}}"
-    // The numbers begin at a multiple of eight bytes.
-    while header.utf8.count % 8 != 0 { header += " " }
-    var bytes: [UInt8] = []
-    for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: header.utf8.count >> (8 * shift))) }
-    bytes += header.utf8
-    try unsafe write(bytes.span.bytes)
+    target = try Self.target(of: path)
+    (descriptor, temporaryPath) = try Self.temporaryFile(for: target, path: path)
+    try write(Self.header(tensor: tensor, shape: shape, count: missingCount))
   }
 
   deinit {
@@ -54,13 +49,17 @@ public final class SafetensorsWriter {
   /// - Precondition: all numbers have been appended; nothing follows.
   public func finish() throws(ModelFileError) {
     precondition(missingCount == 0 && descriptor >= 0, "\(missingCount) numbers are missing")
-    guard close(descriptor) == 0, unsafe rename(temporaryPath, path) == 0 else {
+    let closed = close(descriptor)
+    descriptor = -1
+    guard closed == 0, unsafe rename(temporaryPath, target) == 0 else {
       let error = Self.failure(path)
-      descriptor = -1
       unsafe unlink(temporaryPath)
       throw error
     }
-    descriptor = -1
+  }
+
+  private func write(_ bytes: [UInt8]) throws(ModelFileError) {
+    try unsafe write(bytes.span.bytes)
   }
 
   private func write(_ bytes: RawSpan) throws(ModelFileError) {
@@ -75,6 +74,63 @@ public final class SafetensorsWriter {
       guard count > 0 else { throw Self.failure(path) }
       written += count
     }
+  }
+
+  /// The path to replace, with all links followed; refuses a folder, a pipe or a device, whose place a file would take.
+  private static func target(of path: String) throws(ModelFileError) -> String {
+    guard !path.isEmpty else { throw .unwritable(path: path, reason: "the path is empty") }
+    var status = stat()
+    // Where nothing stands yet, creating the temporary file tells whether there can.
+    guard unsafe stat(path, &status) == 0 else { return path }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw .unwritable(path: path, reason: "is a folder")
+    default: throw .unwritable(path: path, reason: "is no regular file")
+    }
+    guard let resolved = unsafe realpath(path, nil) else { throw failure(path) }
+    // SAFETY: realpath returned a terminated string that is this function's to free.
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
+  }
+
+  /// Creates a file beside the target whose name nobody has taken.
+  private static func temporaryFile(
+    for target: String, path: String
+  ) throws(ModelFileError) -> (descriptor: Int32, path: String) {
+    for number in 0..<1000 {
+      let temporaryPath = "\(target).\(getpid())-\(number).part"
+      let descriptor = unsafe open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      if descriptor >= 0 { return (descriptor, temporaryPath) }
+      guard errno == EEXIST else { break }
+    }
+    throw failure(path)
+  }
+
+  /// The header with its length, padded so that the numbers begin at a multiple of eight bytes.
+  private static func header(tensor: String, shape: [Int], count: Int) -> [UInt8] {
+    let sizes = shape.map(String.init).joined(separator: ",")
+    var text =
+      "{\"\(escaped(tensor))\":{\"dtype\":\"F32\",\"shape\":[\(sizes)],\"data_offsets\":[0,\(count * 4)]}}"
+    text += String(repeating: " ", count: (8 - text.utf8.count % 8) % 8)
+    let length = text.utf8.count
+    return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + text.utf8
+  }
+
+  /// The inside of a JSON string.
+  ///
+  /// RFC 8259, section 7: quotation mark, backslash and U+0000 to U+001F must be escaped.
+  private static func escaped(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+      if scalar == "\"" || scalar == "\\" {
+        result += "\\\(scalar)"
+      } else if scalar.value < 0x20 {
+        result += "\\u00" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
   }
 
   private static func failure(_ path: String) -> ModelFileError {
