@@ -28,13 +28,25 @@ public actor Conversation {
   /// - Throws: ``GenerationError``, with the conversation as it was.
   public func reply(
     to text: String, maximumTokens: Int
-  ) async throws(GenerationError) -> TokenStream {
+  ) throws(GenerationError) -> TokenStream {
     var tokens = hasBegun ? template.endOfTurn : template.opening(system: system)
-    // An answer that came to its end has its end token in line already.
-    if hasBegun, await session.tokens.last == template.endToken { tokens.removeFirst() }
-    let stream = try await session.generate(
-      tokens + template.userTurn(text), maximumTokens: maximumTokens)
-    hasBegun = true
+    let (hasBegun, template) = (hasBegun, template)
+    // On the session's own queue: nobody can come between looking at its tokens and going on.
+    let result: Result<TokenStream, GenerationError> = session.assumeIsolated { session in
+      // An answer that came to its end has its end token in line already.
+      if hasBegun, session.tokens.last == template.endToken { tokens.removeFirst() }
+      do throws(GenerationError) {
+        return .success(
+          try session.generate(tokens + template.userTurn(text), maximumTokens: maximumTokens))
+      } catch {
+        return .failure(error)
+      }
+    }
+    let stream = try result.get()
+    self.hasBegun = true
     return stream
   }
+
+  /// The session's queue, so that both see the same turns.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe session.unownedExecutor }
 }

@@ -4,7 +4,7 @@ public import Models
 public enum GenerationError: Error, Equatable {
   /// There is nothing to continue.
   case emptyPrompt
-  /// The prompt and what was read before it do not fit the context.
+  /// The prompt and what was before it leave no room for an answer in the context.
   case contextExceeded(received: Int, allowed: Int)
   /// The options of sampling, or logits that no token can be chosen from.
   case sampling(SamplingError)
@@ -20,7 +20,8 @@ extension GenerationError: CustomStringConvertible {
     switch self {
     case .emptyPrompt: "the prompt is empty; at least one token is needed"
     case .contextExceeded(let received, let allowed):
-      "\(received) tokens do not fit the context of \(allowed); shorten the prompt or raise the maximum context"
+      "\(received) tokens leave no room for an answer in a context of \(allowed); "
+        + "shorten the prompt or raise the maximum context"
     case .sampling(let error): "\(error)"
     case .model(let error): "\(error)"
     case .cancelled: "cancelled"

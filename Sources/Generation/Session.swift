@@ -1,5 +1,6 @@
 public import Models
 public import StreamingAttention
+internal import Synchronization
 public import Tokenization
 
 /// A text that a model reads and continues, on one cache.
@@ -14,7 +15,8 @@ public actor Session {
   /// Tokens that the session may hold.
   public nonisolated let maximumContext: Int
   private nonisolated let executor = QueueExecutor(label: "streaming-attention.session")
-  private nonisolated let cancellation = CancellationFlag()
+  /// What stops the latest stream, for callers that cannot wait for the session's queue.
+  private nonisolated let latest = Mutex<CancellationFlag?>(nil)
 
   /// All tokens so far: those that the model has read, then those that it will read next.
   public private(set) var tokens: [Int] = []
@@ -31,10 +33,13 @@ public actor Session {
   private var sampler: Sampler
   private var assembler = UTF8Assembler()
   private var logits: [Float] = []
+  /// The row of the latest step whose logits are still to be computed.
+  private var pendingRow: Int?
   private var stream: StreamState?
 
   private struct StreamState {
-    var number: Int
+    /// Stops this stream and no other one; a stream is known by it.
+    var cancellation: CancellationFlag
     var maximumTokens: Int
     var stopsAtEnd: Bool
     var progress: (@Sendable (Int) -> Void)?
@@ -49,7 +54,7 @@ public actor Session {
   ///   - tokenizer: The model's.
   ///   - keyType: How keys are cached.
   ///   - valueType: How values are cached.
-  ///   - maximumContext: Tokens that the session may hold; the model's trained context if nil.
+  ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
   ///   - sampling: How tokens are chosen.
   ///   - workers: Who computes.
   /// - Throws: ``GenerationError``.
@@ -79,16 +84,17 @@ public actor Session {
     unsafe executor.asUnownedSerialExecutor()
   }
 
-  /// Stops the stream in progress within a fraction of a second; the chunk of a prompt that is being read is undone.
+  /// Stops the latest stream within a fraction of a second; the chunk of a prompt that is being read is undone.
   ///
-  /// The stream throws ``GenerationError/cancelled``. Tokens that were not read stay in line for the next stream.
-  public nonisolated func cancel() { cancellation.cancel() }
+  /// From then on the stream throws ``GenerationError/cancelled``. Tokens that were not read stay in line: a new stream
+  /// with an empty prompt goes on as if nothing had happened. Without effect on a stream that has ended.
+  public nonisolated func cancel() { latest.withLock { $0?.cancel() } }
 
   /// Reads a prompt behind everything so far and begins an answer.
   ///
   /// - Parameters:
   ///   - prompt: Token ids; may be empty where tokens wait to be read.
-  ///   - maximumTokens: Tokens of the answer at most.
+  ///   - maximumTokens: Tokens of the answer at most; it also ends where the context is full.
   ///   - stopsAtEnd: Whether the answer ends with an end token.
   ///   - progress: Called with the tokens of the prompt read so far, after each step.
   /// - Returns: The answer's tokens; nothing is computed before they are asked for. A later call ends the stream.
@@ -101,30 +107,32 @@ public actor Session {
       throw .model(.tokenOutOfRange(received: token, allowed: 0..<model.vocabularySize))
     }
     let count = tokens.count + prompt.count
-    guard count > readCount else { throw .emptyPrompt }
-    guard count <= maximumContext else {
+    guard count > readCount || pendingRow != nil else { throw .emptyPrompt }
+    guard count + min(max(0, maximumTokens), 1) <= maximumContext else {
       throw .contextExceeded(received: count, allowed: maximumContext)
     }
     tokens += prompt
     sampler.observe(contentsOf: prompt)
     figures = GenerationFigures()
-    assembler = UTF8Assembler()
-    cancellation.reset()
-    let number = (stream?.number ?? 0) + 1
+    // An answer that goes on may stand inside a character.
+    if !prompt.isEmpty { assembler = UTF8Assembler() }
+    let cancellation = CancellationFlag()
+    latest.withLock { $0 = cancellation }
     stream = StreamState(
-      number: number, maximumTokens: maximumTokens, stopsAtEnd: stopsAtEnd, progress: progress,
-      start: .now)
-    return TokenStream(session: self, number: number)
+      cancellation: cancellation, maximumTokens: min(maximumTokens, maximumContext - count),
+      stopsAtEnd: stopsAtEnd, progress: progress, start: .now)
+    return TokenStream(session: self, cancellation: cancellation)
   }
 
-  /// The next token of stream number `number`; nil at its end.
-  func next(of number: Int) throws(GenerationError) -> GeneratedToken? {
-    guard let current = stream, current.number == number, !current.isEnded,
+  /// The next token of the stream that `cancellation` stops; nil at its end.
+  func next(of cancellation: CancellationFlag) throws(GenerationError) -> GeneratedToken? {
+    guard let current = stream, current.cancellation === cancellation, !current.isEnded,
       figures.answerTokens < current.maximumTokens
     else { return nil }
+    if cancellation.isCancelled { throw .cancelled }
     let isFirst = figures.answerTokens == 0
     let began = ContinuousClock.now
-    try readTokens(isPrompt: isFirst, progress: isFirst ? current.progress : nil)
+    try readTokens(of: current, isPrompt: isFirst)
     if isFirst { figures.promptTime = .now - began }
     let token: Int
     do throws(SamplingError) { token = try sampler.sample(logits.span) } catch {
@@ -141,8 +149,7 @@ public actor Session {
     figures.peakCacheBytes = decoder.cache.peakByteCount
 
     let isEnd = current.stopsAtEnd && tokenizer.isEnd(token)
-    let isLast =
-      isEnd || figures.answerTokens == current.maximumTokens || tokens.count > maximumContext
+    let isLast = isEnd || figures.answerTokens == current.maximumTokens
     stream?.isEnded = isLast
     // A row of the embedding beyond the vocabulary has no text.
     let bytes = (try? tokenizer.bytes(of: token)) ?? []
@@ -153,24 +160,29 @@ public actor Session {
 
   /// Lets the model read what waits, in chunks, and leaves the logits of the last token.
   private func readTokens(
-    isPrompt: Bool, progress: (@Sendable (Int) -> Void)?
+    of stream: StreamState, isPrompt: Bool
   ) throws(GenerationError) {
     do throws(ModelError) {
       while readCount < tokens.count {
         let end = min(readCount + Self.chunk, tokens.count)
         try decoder.step(
-          [DecoderInput(sequence, Array(tokens[readCount..<end]))], cancellation: cancellation)
+          [DecoderInput(sequence, Array(tokens[readCount..<end]))],
+          cancellation: stream.cancellation)
+        pendingRow = end - readCount - 1
         if isPrompt { figures.promptTokens += end - readCount }
-        let rows = end - readCount
         readCount = end
-        progress?(figures.promptTokens)
-        if end == tokens.count {
-          try decoder.logits(
-            ofRows: rows - 1..<rows, into: &logits, cancellation: cancellation)
-        }
+        if isPrompt { stream.progress?(figures.promptTokens) }
+      }
+      if let row = pendingRow {
+        // One row is not worth cancelling: the token has been read, and its logits would have to be made up for.
+        try decoder.logits(ofRows: row..<row + 1, into: &logits)
+        pendingRow = nil
       }
     } catch {
       throw GenerationError(error)
     }
   }
+
+  /// The logits of the last token that was read before an answer's token was chosen.
+  package var latestLogits: [Float] { logits }
 }

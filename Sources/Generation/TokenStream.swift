@@ -1,3 +1,5 @@
+internal import StreamingAttention
+
 /// A token of an answer.
 public struct GeneratedToken: Sendable, Equatable {
   /// The token's id.
@@ -11,7 +13,7 @@ public struct GeneratedToken: Sendable, Equatable {
 /// The tokens of an answer, each computed when it is asked for.
 ///
 /// For one task at a time. When that is cancelled, the stream throws ``GenerationError/cancelled`` within a fraction of a
-/// second.
+/// second, and from then on: see ``Session/cancel()`` for how to go on. No other stream is touched.
 public struct TokenStream: AsyncSequence, Sendable {
   /// A token of the answer.
   public typealias Element = GeneratedToken
@@ -19,12 +21,12 @@ public struct TokenStream: AsyncSequence, Sendable {
   public typealias Failure = GenerationError
 
   let session: Session
-  let number: Int
+  let cancellation: CancellationFlag
 
   /// Asks the session for one token after the other.
   public struct AsyncIterator: AsyncIteratorProtocol {
     let session: Session
-    let number: Int
+    let cancellation: CancellationFlag
 
     /// The next token; nil at the end.
     public mutating func next() async throws(GenerationError) -> GeneratedToken? {
@@ -35,11 +37,11 @@ public struct TokenStream: AsyncSequence, Sendable {
     public mutating func next(
       isolation actor: isolated (any Actor)?
     ) async throws(GenerationError) -> GeneratedToken? {
-      let (session, number) = (session, number)
+      let (session, cancellation) = (session, cancellation)
       let result = await withTaskCancellationHandler {
-        await session.result(of: number)
+        await session.result(of: cancellation)
       } onCancel: {
-        session.cancel()
+        cancellation.cancel()
       }
       return try result.get()
     }
@@ -47,15 +49,14 @@ public struct TokenStream: AsyncSequence, Sendable {
 
   /// An iterator that goes on where the stream stands.
   public func makeAsyncIterator() -> AsyncIterator {
-    AsyncIterator(session: session, number: number)
+    AsyncIterator(session: session, cancellation: cancellation)
   }
 }
 
 extension Session {
   /// `next(of:)` for callers that cannot pass typed errors on.
-  func result(of number: Int) -> Result<GeneratedToken?, GenerationError> {
-    if Task.isCancelled { return .failure(.cancelled) }
-    do throws(GenerationError) { return .success(try next(of: number)) } catch {
+  func result(of cancellation: CancellationFlag) -> Result<GeneratedToken?, GenerationError> {
+    do throws(GenerationError) { return .success(try next(of: cancellation)) } catch {
       return .failure(error)
     }
   }

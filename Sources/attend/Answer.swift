@@ -1,4 +1,5 @@
 import Generation
+import StreamingAttention
 
 /// An answer on its way to standard output.
 enum Answer {
@@ -6,10 +7,13 @@ enum Answer {
   static func stream(_ stream: TokenStream, of session: Session) async throws(CommandFailure)
     -> String
   {
+    // An interrupt may have come before there was a stream to cancel.
+    if Interrupt.flag.isCancelled { session.cancel() }
     var iterator = stream.makeAsyncIterator()
-    var failure: CommandFailure?
+    var (failure, hasText): (CommandFailure?, Bool) = (nil, false)
     do throws(GenerationError) {
       while failure == nil, let token = try await iterator.next() {
+        hasText = hasText || !token.text.isEmpty
         do throws(CommandFailure) { try Terminal.write(token.text) } catch { failure = error }
       }
     } catch {
@@ -17,7 +21,7 @@ enum Answer {
     }
     if let failure {
       // What was written so far ends with a line end of its own.
-      if failure.status == .interrupted { try? Terminal.write("\n") }
+      if failure.status == .interrupted, hasText { try? Terminal.write("\n") }
       throw failure
     }
     return line(await session.figures)

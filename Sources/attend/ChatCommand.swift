@@ -23,9 +23,9 @@ enum ChatRun {
     } catch {
       throw CommandFailure(.badData, "\(Terminal.printable(arguments.positionals[0])): \(error)")
     }
-    Interrupt.onInterrupt { session.cancel() }
     while let line = nextLine() {
       if line.isEmpty { continue }
+      Interrupt.begin { session.cancel() }
       let stream: TokenStream
       do throws(GenerationError) {
         stream = try await conversation.reply(to: line, maximumTokens: options.maximumTokens)
@@ -35,6 +35,7 @@ enum ChatRun {
       let figures = try await Answer.stream(stream, of: session)
       try Terminal.write("\n")
       Terminal.note(figures)
+      try Interrupt.end()
     }
   }
 

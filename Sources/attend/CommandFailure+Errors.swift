@@ -20,7 +20,7 @@ extension CommandFailure {
     case .unsupported, .invalid, .positions, .tokenOutOfRange: self.init(.badData, "\(error)")
     case .attention(let error): self.init(error)
     case .outOfMemory: self.init(.outOfResources, "\(error)")
-    case .cancelled: self.init(.interrupted, "interrupted")
+    case .cancelled: self.init(.interrupted, Interrupt.message)
     }
   }
 

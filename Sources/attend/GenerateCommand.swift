@@ -18,9 +18,9 @@ enum GenerateRun {
     let options = try SessionOptions(arguments)
     let text = try prompt(arguments)
     let session = try options.makeSession(arguments.positionals[0])
-    Interrupt.onInterrupt { session.cancel() }
     let tokens = session.tokenizer.encodeFromBeginning(text, specialTokens: .parsed)
     let bar = ProgressBar("reading", total: tokens.count)
+    Interrupt.begin { session.cancel() }
     let stream: TokenStream
     do throws(GenerationError) {
       stream = try await session.generate(tokens, maximumTokens: options.maximumTokens) {

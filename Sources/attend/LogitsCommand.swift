@@ -35,6 +35,8 @@ enum LogitsRun {
         ModelError.tokenOutOfRange(received: bad, allowed: 0..<model.vocabularySize))
     }
     var report = LogitsReport(ids: ids)
+    // From here on there may be a file to clean up; the decoder looks at the flag.
+    Interrupt.begin {}
     let writer: SafetensorsWriter?
     if let path = arguments.text("--logits-out") {
       writer = try writing { () throws(ModelFileError) in

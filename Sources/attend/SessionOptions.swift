@@ -87,7 +87,7 @@ extension CommandFailure {
     case .sampling(.optionOutOfRange): self.init(.usage, "\(error)")
     case .sampling: self.init(.badData, "\(error)")
     case .model(let error): self.init(error)
-    case .cancelled: self.init(.interrupted, "interrupted")
+    case .cancelled: self.init(.interrupted, Interrupt.message)
     }
   }
 }
