@@ -87,6 +87,7 @@ let package = Package(
       name: "NUMACheck", dependencies: ["StreamingAttention", "Memory"], path: "Tests/NUMACheck",
       swiftSettings: strict),
     tests("Support"),
+    tests("attend", ["attend", "Memory"]),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests("Generation", ["Generation"]),
