@@ -80,15 +80,20 @@ import Testing
     #expect(idle >= busy)
   }
 
-  @Test("while workers are busy, tasks and global queues start within 50 ms, 5 of 5 times")
-  func othersGetOn() async {
-    let workers = Workers(count: 2)
+  @Test(
+    "in a long step, and in many short ones, tasks and global queues start within 50 ms, 5 of 5 times",
+    arguments: [(100_000, 200), (32, 20)])
+  func othersGetOn(indices: Int, microseconds: Int) async {
+    // A block for every CPU beside the caller: as many as Dispatch starts of one quality of service.
+    let workers = Workers(count: Topology.current.defaultWorkerCount + 1)
     let flag = CancellationFlag()
     let isOver = DispatchGroup()
     isOver.enter()
     let caller = Thread {
-      let record = Self.busyRecord(100_000, microseconds: 200)
-      while record.run(on: workers, cancellation: flag) {}
+      let record = Self.busyRecord(indices, microseconds: microseconds)
+      // An end of its own, so that a failure is late and not missing.
+      let end = ContinuousClock.now + .seconds(10)
+      while ContinuousClock.now < end && record.run(on: workers, cancellation: flag) {}
       isOver.leave()
     }
     caller.start()
@@ -103,7 +108,10 @@ import Testing
         DispatchQueue.global().async { continuation.resume(returning: clock.now - askedAgain) }
       }
       #expect(block < .milliseconds(50))
+      // Asked again when the first answer's thread has gone to sleep.
+      try? await Task.sleep(for: .milliseconds(20))
     }
+    #expect(workers.takenCounts[1] > 0)
     flag.cancel()
     await withCheckedContinuation { continuation in
       isOver.notify(queue: .global()) { continuation.resume() }
