@@ -1,7 +1,7 @@
 import Memory
 import StreamingAttention
 
-/// A sequence of 6,208 tokens in layers of every element type, and the attention of its last 8.
+/// A sequence of 6,208 tokens in layers of every element type, and the attention of its last 3.
 final class FilledCache {
   /// A small page of the machine that holds keys or values.
   struct Page {
@@ -11,7 +11,7 @@ final class FilledCache {
 
   /// 97 whole pages, so that all of their memory is touched, over four stripes of 32.
   private static let tokenCount = 97 * 64
-  private static let rowCount = 8
+  private static let rowCount = 3
   private static let queryHeads = 4
   private static let kvHeads = 2
 
