@@ -42,7 +42,9 @@ struct BrokenFileTests {
       $0.tensorCount = 8
     },
     Breakage("2^64 - 1 keys", "tooLarge", "metadata keys") { $0.keyCount = .max },
-    Breakage("one key too many", "truncated", "the name of tensor 1") { $0.keyCount = 20 },
+    Breakage("one key too many", "truncated", "the name of tensor 1") {
+      $0.keyCount = UInt64($0.pairs.count) + 1
+    },
   ]
 
   static let metadata: [Breakage] = [

@@ -79,6 +79,9 @@ extension GGUFBuilder {
       ("l.i32", .array(of: .int32, [.int32(1), .int32(-2), .int32(3)])),
       ("l.f32", .array(of: .float32, [.float32(1.5), .float32(-.infinity)])),
       ("l.bools", .array(of: .bool, [.bool(true), .bool(false)])),
+      ("l.i64", .array(of: .int64, [.int64(-7), .int64(1 << 50)])),
+      ("l.u8", .array(of: .uint8, [.uint8(0), .uint8(255), .uint8(3)])),
+      ("l.f64", .array(of: .float64, [.float64(0.1), .float64(-0.2)])),
       ("l.none", .array(of: .uint64, [])),
       (
         "l.nested",
