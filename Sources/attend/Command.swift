@@ -8,7 +8,7 @@ struct Command: Sendable {
   var options: [Option]
   var run: @Sendable (Arguments) async throws(CommandFailure) -> Void
 
-  static let all: [Command] = [.generate, .chat, .logits]
+  static let all: [Command] = [.generate, .chat, .logits, .topology]
 
   /// The help text: overview, usage, arguments, options.
   var help: String {

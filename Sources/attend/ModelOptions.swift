@@ -59,11 +59,7 @@ struct ModelOptions {
         throw .usage("--rope-scaling \(scalingType ?? "") needs --rope-factor")
       }
     }
-    do throws(AttentionError) {
-      instructionSet = try .selected(by: Terminal.environment("ATTEND_ISA"))
-    } catch {
-      throw .usage("\(error)")
-    }
+    instructionSet = try Self.instructionSet()
     workers = threads.map { Workers(count: $0) } ?? .shared
   }
 
@@ -84,6 +80,15 @@ struct ModelOptions {
     case "llama3": .llama3(Llama3Bands(factor: factor, originalContext: try original()))
     case "proportional": .proportional(factor: factor)
     default: RotaryScaling.none
+    }
+  }
+
+  /// The best instruction set, or the one that `ATTEND_ISA` names.
+  static func instructionSet() throws(CommandFailure) -> InstructionSet {
+    do throws(AttentionError) {
+      return try .selected(by: Terminal.environment("ATTEND_ISA"))
+    } catch {
+      throw .usage("\(error)")
     }
   }
 
