@@ -92,6 +92,7 @@ let package = Package(
     tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests("Generation", ["Generation"]),
     tests("Memory", ["Memory"]),
+    tests("Command", ["attend", "ModelFiles", "Tokenization"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

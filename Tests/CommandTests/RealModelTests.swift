@@ -1,0 +1,31 @@
+import TestSupport
+import Testing
+
+/// One at a time: each run uses every core.
+@Suite("SmolLM2 agrees with other engines", .serialized)
+struct RealModelTests {
+  private struct Text: Decodable { let ids: [Int] }
+  private struct Reference: Decodable { let logprob: [Double] }
+
+  @Test("in f32, log-probabilities of four thousand tokens equal Transformers'")
+  func logProbabilities() throws {
+    let ids = try Fixtures.json("real/smollm2_logprobs_4k.json", as: Text.self).ids
+    let expected = try Fixtures.json("real/smollm2_hf32_logprobs_4k.json", as: Reference.self)
+    let report = try LogitsRun.report(model: try Models.smolLM2(), ids: ids, LogitsRun.single)
+    #expect(report.tokens == 4096)
+    let distance = Distance(of: report.logprob, to: expected.logprob)
+    // Two f32 engines differ by 8e-6 in the mean and 1.6e-4 at most over 1,024 tokens (Tests/Fixtures/real); six
+    // times that, over four times the length.
+    #expect(distance.mean <= 5e-5)
+    #expect(distance.maximum <= 1e-3)
+    #expect(abs(report.perplexity - 5.945) <= 0.003)
+  }
+
+  @Test("with the default types, perplexity stays within half a percent")
+  func defaultTypes() throws {
+    let ids = try Fixtures.json("real/smollm2_logprobs_4k.json", as: Text.self).ids
+    let report = try LogitsRun.report(model: try Models.smolLM2(), ids: ids, [])
+    // 5.9453 is Transformers' in f32; an engine with 8-bit activations is 0.84 % above it.
+    #expect(abs(report.perplexity / 5.9453 - 1) <= 0.005)
+  }
+}
