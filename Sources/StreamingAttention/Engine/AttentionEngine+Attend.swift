@@ -76,8 +76,11 @@ extension AttentionEngine {
     let settings = settings[layer]
     let shape = shapes[settings.shape]
     unsafe pages.removeAll()
-    for kvHead in 0..<shape.kvHeads where plan.tables[settings.table].entryCount > 0 {
-      unsafe pages.appendReserved(cache.pageAddresses(layer: layer, kvHead: kvHead))
+    // Where no request has a page there may be no addresses, and no leaf asks for one.
+    if plan.hasEntries(inTable: settings.table) {
+      for kvHead in 0..<shape.kvHeads {
+        unsafe pages.appendReserved(cache.pageAddresses(layer: layer, kvHead: kvHead))
+      }
     }
     let first = plan.shapeTiles[settings.shape]
     let count = plan.shapeTiles[settings.shape + 1] - first

@@ -12,10 +12,11 @@ extension AttentionEngine {
     }
     slotRequests.removeAll(keepingCapacity: true)
     for request in requests {
-      guard request.tokenCount >= 0, request.queryCount >= 0 else {
+      let allowed = 0...KVCache.positions.upperBound
+      guard allowed.contains(request.tokenCount), allowed.contains(request.queryCount) else {
         throw .request(
           received: "\(request.tokenCount) tokens and \(request.queryCount) rows",
-          allowed: "0 or more of each")
+          allowed: "0…\(allowed.upperBound) of each")
       }
       slotRequests.append(SlotRequest(request.sequence, appending: request.tokenCount))
     }

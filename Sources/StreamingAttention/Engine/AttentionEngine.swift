@@ -60,6 +60,7 @@ import KernelTable
     sinks = try GrowingBuffer()
     plan = try Plan()
     unsafe pages = try GrowingBuffer()
+    try unsafe pages.reserveCapacity(cache.layers.reduce(0) { max($0, $1.kvHeads) })
     states = try GrowingBuffer()
     scratch = try GrowingBuffer()
 

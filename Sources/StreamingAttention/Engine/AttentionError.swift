@@ -14,7 +14,7 @@ public enum AttentionError: Error, Equatable, CustomStringConvertible {
   case queryHeads(layer: Int, received: Int, kvHeads: Int)
   /// A number of a layer's attention lies outside of what is meaningful.
   case setting(layer: Int, name: String, received: String, allowed: String)
-  /// A request of a step asks for a negative number of tokens or rows, or nothing at all.
+  /// A request of a step asks for a negative number of tokens or rows, or more than there are positions.
   case request(received: String, allowed: String)
   /// A span has the wrong number of values.
   case length(name: String, received: Int, allowed: Int)

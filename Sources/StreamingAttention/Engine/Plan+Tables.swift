@@ -22,6 +22,14 @@ extension Plan {
     }
   }
 
+  /// Whether any request has a live entry in the page table of that number.
+  func hasEntries(inTable table: Int) -> Bool {
+    for r in 0..<requests.count where tables[table * requests.count + r].entryCount > 0 {
+      return true
+    }
+    return false
+  }
+
   private mutating func listEntries(of sequence: SequenceID, in cache: KVCache, table: Int)
     throws(AttentionError)
   {

@@ -2,47 +2,64 @@ import StreamingAttention
 import TestSupport
 import Testing
 
-/// Levels of the factors that attention cases are made of.
-enum AttentionFactors {
-  static let instructionSets = InstructionSet.allCases.filter(\.isAvailable)
-  static let types: [ElementType] = [.float32, .float16, .bfloat16]
-  static let groups = [1, 3, 4, 8]
-  static let keyWidths = [32, 59, 64, 80, 96, 128, 192, 256]
-  /// Narrower than a key, as wide, wider, odd.
-  static let valueWidths = [16, 45, 64, 128, 200]
-  static let lengths = [0, 1, 63, 64, 65, 511, 512, 513, 2049, 5000]
-  /// The last position of the longest length is 262,143 at most.
-  static let bases = [0, 1000, 32_767, 131_000, 257_144]
-  static let rows = [1, 2, 5, 17, 70]
-
-  static var counts: [Int] {
-    [
-      instructionSets.count, types.count, types.count, AttentionCase.Masking.allCases.count,
-      AttentionCase.Positions.allCases.count, groups.count, keyWidths.count, valueWidths.count,
-      lengths.count, bases.count, rows.count,
-    ]
-  }
-
-  static func example(_ levels: [Int], seed: UInt64) -> AttentionCase {
-    AttentionCase(
-      instructionSet: instructionSets[levels[0]], keyType: types[levels[1]],
-      valueType: types[levels[2]], masking: AttentionCase.Masking.allCases[levels[3]],
-      positions: AttentionCase.Positions.allCases[levels[4]], group: groups[levels[5]],
-      kvHeads: 1 + Int(seed % 2), keyWidth: keyWidths[levels[6]],
-      valueWidth: valueWidths[levels[7]], length: lengths[levels[8]], base: bases[levels[9]],
-      rows: rows[levels[10]], seed: seed)
-  }
-}
-
 @Suite("Attention against its slow twin")
 struct AttentionAgainstTwinTests {
+  static let seed: UInt64 = 20_261_125
+
+  /// All pairs of factor levels, and random cases up to 150 in all.
+  static func cases() -> [AttentionCase] {
+    var cases = Covering.pairs(of: AttentionFactors.counts, seed: seed).enumerated().map {
+      AttentionFactors.example($1, seed: UInt64($0))
+    }
+    var generator = SeededGenerator(seed: seed, stream: 1)
+    while cases.count < 150 {
+      cases.append(AttentionFactors.random(using: &generator, seed: UInt64(cases.count)))
+    }
+    return cases
+  }
+
   @Test("every pair of factor levels is within the derived bound", arguments: 0..<4)
   func pairs(part: Int) throws {
-    let cases = Covering.pairs(of: AttentionFactors.counts, seed: 20_261_125)
-    for (number, levels) in cases.enumerated() where number % 4 == part {
-      let example = AttentionFactors.example(levels, seed: UInt64(number))
-      let ratio = try example.worstRatio()
-      #expect(ratio <= 1, "\(example): \(ratio) × the bound")
+    var search = WorstCase()
+    for (number, example) in Self.cases().enumerated() where number % 4 == part {
+      try search.try(example)
+    }
+    // Bounds that nothing comes near would find no mistake.
+    #expect(search.worst.output > 0.05, "\(search)")
+  }
+
+  @Test("a twin that makes a mistake is found out", arguments: TwinMistake.all)
+  func mistakes(_ mistake: TwinMistake) throws {
+    let example = mistake.example
+    let harness = try EngineHarness(example)
+    let (sequence, result) = try harness.run(example)
+    #expect(try example.ratios(of: result, sequence, in: harness).areWithinBounds)
+    let ratios = try example.ratios(of: result, sequence, in: harness, mistake: mistake)
+    #expect(ratios.output > 1, "\(ratios)")
+  }
+
+  @Test("leaves of 32 pages begin beyond 8,192 tokens", arguments: [8192, 8193, 12_345])
+  func largeLeaves(length: Int) throws {
+    var search = WorstCase()
+    for positions in [AttentionCase.Positions.halves, .alibi] {
+      try search.try(
+        AttentionCase(
+          instructionSet: .detected, keyType: .float16, valueType: .float16, positions: positions,
+          group: 3, kvHeads: 1, keyWidth: 32, valueWidth: 32, length: length, rows: 2, seed: 6))
+    }
+  }
+
+  @Test("scores of ±10,000 overflow nothing", arguments: AttentionFactors.instructionSets)
+  func hugeScores(instructionSet: InstructionSet) throws {
+    var search = WorstCase()
+    for type in AttentionFactors.types {
+      for masking in [AttentionCase.Masking.causal, .window, .sinks, .softcap] {
+        // Scores have the keys' deviation.
+        try search.try(
+          AttentionCase(
+            instructionSet: instructionSet, keyType: type, valueType: type, masking: masking,
+            group: 3, length: 200, rows: 3, seed: 8, keyDeviation: 4000))
+      }
     }
   }
 }

@@ -20,6 +20,17 @@ struct AttentionCase: CustomStringConvertible {
     var hasSinks: Bool { self == .sinks || self == .everything }
   }
 
+  /// One number of a token's key or value, or of a row's query.
+  struct Planted {
+    enum Part { case key, value, query }
+    var part: Part
+    /// Token or row.
+    var index: Int
+    /// Among all heads' channels.
+    var channel: Int
+    var number: Float
+  }
+
   enum Positions: CaseIterable {
     case none, halves, interleaved, partial, scaled, alibi, rotaryALiBi
   }
@@ -37,6 +48,10 @@ struct AttentionCase: CustomStringConvertible {
   var base = 0
   var rows = 1
   var seed: UInt64 = 1
+  /// Deviation of the keys, whose mean is 0.
+  var keyDeviation = 1.0
+  /// Numbers that stand in place of drawn ones.
+  var planted: [Planted] = []
 
   var description: String {
     "\(instructionSet.rawValue) K \(keyType) V \(valueType) \(masking) \(positions) group \(group) × \(kvHeads) "
@@ -83,26 +98,52 @@ struct AttentionCase: CustomStringConvertible {
   }
 
   /// Numbers of token or row `index`, whatever else is computed.
-  func numbers(_ index: Int, _ count: Int, stream: UInt64, deviation: Double = 1) -> [Float] {
+  private func numbers(
+    _ index: Int, _ count: Int, _ part: Planted.Part, deviation: Double = 1
+  ) -> [Float] {
+    let stream: UInt64 =
+      switch part {
+      case .key: 1
+      case .value: 2
+      case .query: 3
+      }
     var generator = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(index), stream: stream)
-    return generator.normalFloats(count, deviation: deviation)
+    var numbers = generator.normalFloats(count, deviation: deviation)
+    for plant in planted where plant.part == part && plant.index == index {
+      numbers[plant.channel] = plant.number
+    }
+    return numbers
   }
 
   func keys(_ tokens: Range<Int>) -> [Float] {
-    tokens.flatMap { numbers($0, kvHeads * keyWidth, stream: 1) }
+    tokens.flatMap { numbers($0, kvHeads * keyWidth, .key, deviation: keyDeviation) }
   }
 
   func values(_ tokens: Range<Int>) -> [Float] {
-    tokens.flatMap { numbers($0, kvHeads * valueWidth, stream: 2) }
+    tokens.flatMap { numbers($0, kvHeads * valueWidth, .value) }
   }
 
   func queries(_ rows: Range<Int>) -> [Float] {
-    rows.flatMap { numbers($0, queryHeads * keyWidth, stream: 3) }
+    rows.flatMap { numbers($0, queryHeads * keyWidth, .query) }
   }
 }
 
-/// What the engine makes of the newest rows of a case.
+/// What the engine makes of some rows of a case.
 struct AttentionResult: Equatable {
+  /// `[row][queryHead][valueWidth]`.
   var output: [Float]
+  /// `[row][queryHead]`.
   var logSumExp: [Float]
+
+  /// The output of one row and query head, numbered `row * queryHeads + head`.
+  func output(_ index: Int) -> ArraySlice<Float> {
+    let width = output.count / logSumExp.count
+    return output[index * width..<(index + 1) * width]
+  }
+
+  /// The rows that follow these.
+  mutating func append(_ other: AttentionResult) {
+    output += other.output
+    logSumExp += other.logSumExp
+  }
 }

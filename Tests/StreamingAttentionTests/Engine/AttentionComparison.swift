@@ -2,14 +2,63 @@ import KernelTable
 import StreamingAttention
 import TestSupport
 
+/// The largest errors of a case in units of their derived bounds: at most 1 each.
+struct AttentionRatios {
+  /// Of outputs and log-sum-exps, against the bound that `ReferenceArithmetic` derives.
+  var output = 0.0
+  /// Of stored keys: a key is its token's, turned and rounded once.
+  var storedKeys = 0.0
+
+  var areWithinBounds: Bool { output <= 1 && storedKeys <= 1 }
+}
+
 extension AttentionCase {
-  /// The largest error against the slow twin in units of its derived bound (`ReferenceArithmetic`): at most 1.
-  ///
-  /// Also checks what was stored: a key is its token's, turned and rounded once.
-  func worstRatio(sampling most: Int = 12, workers: Workers = Workers(count: 1)) throws -> Double {
+  /// How far the case's newest rows and stored keys are from the slow twin, at a few rows and heads.
+  func ratios(
+    sampling most: Int = 12, workers: Workers = Workers(count: 1)
+  ) throws -> AttentionRatios {
     let harness = try EngineHarness(self, workers: workers)
     let (sequence, result) = try harness.run(self)
+    return try ratios(of: result, sequence, in: harness, sampling: most)
+  }
+
+  /// As `ratios(sampling:workers:)`, of rows that have been computed; the first one stands at `firstPosition`.
+  func ratios(
+    of result: AttentionResult, _ sequence: SequenceID, in harness: EngineHarness,
+    firstPosition: Int? = nil, sampling most: Int = 12, mistake: TwinMistake? = nil
+  ) throws -> AttentionRatios {
+    var twin = try twin()
+    if let mistake { mistake.change(&twin) }
     let layer = harness.layer
+    let first = (firstPosition ?? base + length - rows) + (mistake?.positionShift ?? 0)
+    var worst = AttentionRatios()
+    var generator = SeededGenerator(seed: seed, stream: 77)
+    let all = Array(0..<rows * queryHeads)
+    var chosen = Set(all.shuffled(using: &generator).prefix(most))
+    chosen.formUnion([all.first, all.last].compactMap { $0 })
+    for kvHead in 0..<kvHeads {
+      let tokens = try harness.storedTokens(sequence, kvHead: kvHead)
+      worst.storedKeys = max(
+        worst.storedKeys, storedKeyRatio(tokens, kvHead: kvHead, rotation: twin.rotation))
+      for index in chosen.sorted() where index % queryHeads / group == kvHead {
+        let (row, head) = (index / queryHeads, index % queryHeads)
+        let query = Array(queries(row..<row + 1)[head * keyWidth..<(head + 1) * keyWidth])
+        let other = (head + (mistake?.headShift ?? 0)) % queryHeads
+        let expected = twin.row(
+          query: query, at: first + row, over: tokens,
+          slope: layer.alibi.map { Double($0.slopes[other]) } ?? 0,
+          sink: layer.sinks.map { Double($0[other]) })
+        worst.output = max(
+          worst.output,
+          expected.worstRatio(output: result.output(index), logSumExp: result.logSumExp[index]))
+      }
+    }
+    // Rows that the twin was not asked for: numbers at least.
+    if !result.output.allSatisfy(\.isFinite) { worst.output = .infinity }
+    return worst
+  }
+
+  private func twin() throws -> ReferenceAttention {
     let rotation = try rotary().map {
       ReferenceRotation(
         frequencies: $0.frequencies, pairing: $0.pairing == .halves ? .halves : .interleaved,
@@ -19,35 +68,10 @@ extension AttentionCase {
       roundsQueries: instructionSet == .avx512bf16 && keyType == .bfloat16,
       roundsProbabilities: instructionSet == .avx512bf16 && valueType == .bfloat16)
     arithmetic.roundsQueriesToo = true
-    let scale = Double(layer.scale ?? 1 / Float(keyWidth).squareRoot())
-    let twin = ReferenceAttention(
-      scale: scale, isCausal: masking.isCausal, window: masking.window,
-      softcap: masking.softcap.map(Double.init), rotation: rotation, arithmetic: arithmetic)
-
-    var worst = 0.0
-    var generator = SeededGenerator(seed: seed, stream: 77)
-    let all = (0..<rows * queryHeads).map { $0 }
-    var chosen = Set(all.shuffled(using: &generator).prefix(most))
-    chosen.formUnion([all.first, all.last].compactMap { $0 })
-    for kvHead in 0..<kvHeads {
-      let tokens = try harness.storedTokens(sequence, kvHead: kvHead)
-      worst = max(worst, storedKeyRatio(tokens, kvHead: kvHead, rotation: rotation))
-      for index in chosen.sorted() where index % queryHeads / group == kvHead {
-        let (row, head) = (index / queryHeads, index % queryHeads)
-        let position = base + length - rows + row
-        let query = Array(queries(row..<row + 1)[head * keyWidth..<(head + 1) * keyWidth])
-        let expected = twin.row(
-          query: query, at: position, over: tokens,
-          slope: layer.alibi.map { Double($0.slopes[head]) } ?? 0,
-          sink: layer.sinks.map { Double($0[head]) })
-        let output = result.output[index * valueWidth..<(index + 1) * valueWidth]
-        worst = max(
-          worst, expected.worstRatio(output: output, logSumExp: result.logSumExp[index]))
-      }
-    }
-    // Rows that the twin was not asked for: numbers at least.
-    if !result.output.allSatisfy(\.isFinite) { worst = .infinity }
-    return worst
+    return ReferenceAttention(
+      scale: Double(1 / Float(keyWidth).squareRoot()), isCausal: masking.isCausal,
+      window: masking.window, softcap: masking.softcap.map(Double.init), rotation: rotation,
+      arithmetic: arithmetic)
   }
 
   /// The worst stored key of a few, in units of its bound.
@@ -59,7 +83,8 @@ extension AttentionCase {
   ) -> Double {
     var worst = 0.0
     for token in stride(from: 0, to: tokens.count, by: max(1, tokens.count / 7)) {
-      let number = tokens.positions[token] - base
+      // Counted from the newest: the oldest may have left their window.
+      let number = length - tokens.count + token
       let given = keys(number..<number + 1)[kvHead * keyWidth..<(kvHead + 1) * keyWidth]
         .map(Double.init)
       let distance = tokens.positions[token] - tokens.anchors[token]

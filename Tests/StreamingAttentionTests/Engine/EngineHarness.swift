@@ -2,27 +2,53 @@ import KernelTable
 import StreamingAttention
 import TestSupport
 
+/// What one sequence does in a step of a harness.
+struct HarnessRequest {
+  var sequence: SequenceID
+  var example: AttentionCase
+  /// Appended tokens of the case.
+  var tokens: Range<Int>
+  /// Rows of the case that ask.
+  var rows: Range<Int>
+
+  init(_ sequence: SequenceID, _ example: AttentionCase, tokens: Range<Int>, rows: Range<Int>) {
+    self.sequence = sequence
+    self.example = example
+    self.tokens = tokens
+    self.rows = rows
+  }
+}
+
 /// An engine over a cache of one layer, fed from attention cases that share its shape.
 final class EngineHarness {
   let engine: AttentionEngine
   let layer: LayerAttention
 
-  init(_ example: AttentionCase, workers: Workers = Workers(count: 1)) throws {
+  init(
+    _ example: AttentionCase, cache: KVCache? = nil, workers: Workers = Workers(count: 1)
+  ) throws {
     layer = try example.layer()
-    let cache = try KVCache(
-      layers: [try example.shape()], stripes: [nil], memoryLimit: 1 << 30)
     engine = try AttentionEngine(
-      cache: cache, layers: [layer], workers: workers, instructionSet: example.instructionSet)
+      cache: cache ?? Self.cache(example), layers: [layer], workers: workers,
+      instructionSet: example.instructionSet)
   }
 
-  /// Takes one step for several sequences: each appends these tokens of its case and asks for these rows.
+  static func cache(_ example: AttentionCase) throws -> KVCache {
+    try KVCache(layers: [try example.shape()], stripes: [nil], memoryLimit: 1 << 30)
+  }
+
+  /// Takes one step for several sequences: each appends tokens of its case and asks for rows of it.
   ///
   /// Pages are filled with NaN before anything is written.
-  func step(
-    _ requests: [(
-      sequence: SequenceID, example: AttentionCase, tokens: Range<Int>, rows: Range<Int>
-    )]
-  ) throws -> [AttentionResult] {
+  func step(_ requests: [HarnessRequest], commits: Bool = true) throws -> [AttentionResult] {
+    try begin(requests)
+    let results = try attend(requests)
+    if commits { engine.commit() } else { engine.abandon() }
+    return results
+  }
+
+  /// Begins a step and appends its tokens.
+  func begin(_ requests: [HarnessRequest]) throws {
     try engine.begin(
       requests.map {
         StepRequest($0.sequence, appending: $0.tokens.count, querying: $0.rows.count)
@@ -30,41 +56,50 @@ final class EngineHarness {
     engine.cache.fillReservedPages(with: 0xFF)
     let keys = requests.flatMap { $0.example.keys($0.tokens) }
     let values = requests.flatMap { $0.example.values($0.tokens) }
-    let queries = requests.flatMap { $0.example.queries($0.rows) }
     try engine.append(layer: 0, keys: keys.span, values: values.span)
-    let shape = engine.cache.layers[0]
+  }
+
+  /// The rows of a step that has begun.
+  func attend(
+    _ requests: [HarnessRequest], cancellation: CancellationFlag? = nil
+  ) throws -> [AttentionResult] {
+    let queries = requests.flatMap { $0.example.queries($0.rows) }
+    let width = engine.cache.layers[0].valueWidth
     let rowCount = requests.reduce(0) { $0 + $1.rows.count } * layer.queryHeads
-    var output = [Float](repeating: .nan, count: rowCount * shape.valueWidth)
+    var output = [Float](repeating: .nan, count: rowCount * width)
     var logSumExp = [Float](repeating: .nan, count: rowCount)
     var outputSpan = output.mutableSpan
     var lseSpan = logSumExp.mutableSpan
     try engine.attend(
-      layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan)
-    engine.commit()
+      layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan,
+      cancellation: cancellation)
     var first = 0
     return requests.map { request in
       let count = request.rows.count * layer.queryHeads
       defer { first += count }
       return AttentionResult(
-        output: Array(output[first * shape.valueWidth..<(first + count) * shape.valueWidth]),
+        output: Array(output[first * width..<(first + count) * width]),
         logSumExp: Array(logSumExp[first..<first + count]))
     }
   }
 
-  /// Fills a sequence in steps of several sizes, the last one of which asks for the case's rows.
-  func run(_ example: AttentionCase, chunk: Int = 1000) throws -> (SequenceID, AttentionResult) {
+  /// A sequence that holds the first tokens of a case, appended in steps of at most `chunk`.
+  func fill(_ example: AttentionCase, _ count: Int, chunk: Int = 1000) throws -> SequenceID {
     let sequence = try engine.cache.makeSequence(startingAt: example.base)
-    let last = min(example.rows, example.length)
-    var written = 0
-    while written < example.length - last {
-      let end = min(written + chunk, example.length - last)
-      _ = try step([(sequence, example, written..<end, 0..<0)])
-      written = end
+    for start in stride(from: 0, to: count, by: chunk) {
+      let tokens = start..<min(start + chunk, count)
+      _ = try step([HarnessRequest(sequence, example, tokens: tokens, rows: 0..<0)])
     }
-    let result = try step([
-      (sequence, example, written..<example.length, 0..<example.rows)
-    ])
-    return (sequence, result[0])
+    return sequence
+  }
+
+  /// Fills a sequence; the last step asks for the case's rows.
+  func run(_ example: AttentionCase, chunk: Int = 1000) throws -> (SequenceID, AttentionResult) {
+    let written = example.length - min(example.rows, example.length)
+    let sequence = try fill(example, written, chunk: chunk)
+    let last = HarnessRequest(
+      sequence, example, tokens: written..<example.length, rows: 0..<example.rows)
+    return (sequence, try step([last])[0])
   }
 
   /// The tokens of a KV head as they are stored, for the twin to read.
