@@ -90,9 +90,12 @@ let package = Package(
     tests("attend", ["attend", "Memory"]),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("ModelFiles", ["ModelFiles", "Memory"]),
-    tests("Generation", ["Generation"]),
+    tests(
+      "Generation",
+      ["Generation", "ModelFiles", "Models", "StreamingAttention", "Tokenization"]),
     tests("Memory", ["Memory"]),
     tests("Command", ["attend", "ModelFiles", "Tokenization"]),
+    tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

@@ -27,6 +27,7 @@ struct UsageTests {
       ["logits", "model", "--token-ids", "ids", "--rope-scaling", "yarn"],
       ["logits", "model", "--token-ids", "ids", "--rope-scaling", "linear", "--rope-factor", "0"],
       ["chat"], ["chat", "model", "--max-tokens", "many"],
+      ["topology", "extra"], ["topology", "--yaml"],
     ] as [[String]])
   func usage(arguments: [String]) throws {
     let outcome = try Attend.run(arguments)
@@ -37,7 +38,7 @@ struct UsageTests {
     #expect(outcome.errorLines.last?.hasPrefix("see 'attend") == true)
   }
 
-  @Test("help goes to standard output", arguments: ["generate", "chat", "logits"])
+  @Test("help goes to standard output", arguments: ["generate", "chat", "logits", "topology"])
   func help(command: String) throws {
     let overview = try Attend.run(["--help"])
     #expect(overview.exitStatus == 0)
