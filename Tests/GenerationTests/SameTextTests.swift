@@ -43,7 +43,9 @@ struct SameTextTests {
     let sampling = try Sampling(temperature: 1, topP: 0.95, seed: 11)
     let one = try await answer(sampling, workers: Workers(count: 1), count: 6)
     for count in 2...3 {
-      let several = try await withThreads(count) { try await answer(sampling, workers: $0, count: 6) }
+      let several = try await withThreads(count) {
+        try await answer(sampling, workers: $0, count: 6)
+      }
       #expect(several.ids == one.ids)
       #expect(several.logits == one.logits)
     }
