@@ -67,11 +67,12 @@ extension AttentionEngine {
         guard let keys = keys.baseAddress, let values = values.baseAddress else {
           return
         }
-        unsafe writers.withUnsafeBufferPointer { writers in
+        // Mutable, so that the array is lent in place: reading it from a class retains it.
+        unsafe writers.withUnsafeMutableBufferPointer { writers in
           guard let writers = writers.baseAddress else { return }
           // SAFETY: lengths were checked; the run lives until the last item is written.
           var run = unsafe AppendRun(
-            writers: writers, requests: plan.requests.baseAddress,
+            writers: UnsafePointer(writers), requests: plan.requests.baseAddress,
             requestCount: plan.requests.count, kvHeads: shape.kvHeads,
             keyStride: shape.kvHeads * shape.keyWidth,
             valueStride: shape.kvHeads * shape.valueWidth,

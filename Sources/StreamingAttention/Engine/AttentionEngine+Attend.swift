@@ -84,7 +84,6 @@ extension AttentionEngine {
     }
     let first = plan.shapeTiles[settings.shape]
     let count = plan.shapeTiles[settings.shape + 1] - first
-    let turns = settings.rotation < 0 ? nil : turns[settings.rotation]
     // SAFETY: every buffer belongs to the engine and stands still until `run` returns; the caller holds the spans.
     var run = unsafe LayerRun(
       kernels: kernels, settings: settings, shape: shape, tiles: plan.tiles.baseAddress + first,
@@ -92,8 +91,10 @@ extension AttentionEngine {
       tables: plan.tables.baseAddress + settings.table * plan.requests.count,
       leaves: plan.leaves.baseAddress, entries: plan.entries.baseAddress,
       positions: plan.positions.baseAddress,
-      tokenTurns: turns.map { unsafe UnsafePointer($0.tokens.baseAddress) },
-      runTurns: turns.map { unsafe UnsafePointer($0.runs.baseAddress) },
+      tokenTurns: settings.rotation < 0
+        ? nil : UnsafePointer(turns[settings.rotation].tokens.baseAddress),
+      runTurns: settings.rotation < 0
+        ? nil : UnsafePointer(turns[settings.rotation].runs.baseAddress),
       slopes: settings.firstSlope < 0
         ? nil : UnsafePointer(slopes.baseAddress + settings.firstSlope),
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),

@@ -35,6 +35,7 @@ extension AttentionEngine {
   private func makePlan(_ requests: [StepRequest]) throws(AttentionError) {
     plan.removeAll()
     try plan.list(requests, in: cache)
+    for shape in shapes where shape.window != .max { try plan.checkWindow(of: shape) }
     try plan.cutTiles(shapes: shapes, workerCount: workers.count)
     for tables in turns { try tables.fill(for: plan) }
     try states.discardAndResize(to: plan.stateFloats)

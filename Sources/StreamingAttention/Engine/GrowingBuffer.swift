@@ -15,7 +15,8 @@ import Memory
     do {
       return try Buffer<Element>(count: count)
     } catch {
-      throw .outOfMemory(byteCount: count * MemoryLayout<Element>.stride)
+      let (bytes, overflows) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+      throw .outOfMemory(byteCount: overflows ? .max : bytes)
     }
   }
 

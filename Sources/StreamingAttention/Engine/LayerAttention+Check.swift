@@ -13,13 +13,19 @@ extension LayerAttention {
     }
     if let scale { try demand(scale.isFinite, "scale", scale, "a finite number") }
     if let window { try demand(window > 0, "window", window, "1 or more, or none") }
+    if case .window(let kept) = stored.retention {
+      try demand(
+        window.map { $0 <= kept } ?? false, "window", window.map(String.init) ?? "none",
+        "at most \(kept), which is what the cache keeps")
+    }
     if let softcap {
       try demand(softcap > 0 && softcap.isFinite, "softcap", softcap, "a finite number above 0")
     }
     if let sinks {
       try demand(
-        sinks.count == queryHeads && !sinks.contains(where: \.isNaN), "number of sinks",
-        sinks.count, "one number for each of \(queryHeads) query heads")
+        sinks.count == queryHeads, "number of sinks", sinks.count,
+        "one for each of \(queryHeads) query heads")
+      for sink in sinks { try demand(sink < .infinity, "sink", sink, "a finite number or −∞") }
     }
     if let alibi {
       try demand(

@@ -9,10 +9,14 @@ public struct LayerAttention: Sendable, Equatable {
   /// Causal or full.
   public var mask: AttentionMask
   /// A key at position p is seen from position t only if t − p < window; nil for no window.
+  ///
+  /// At most what the cache's layer keeps.
   public var window: Int?
   /// c in c·tanh(score / c); nil for none.
   public var softcap: Float?
   /// One learned logit per query head that enters the denominator and adds no value; nil for none.
+  ///
+  /// A sink of −∞ is none.
   public var sinks: [Float]?
   /// Rotation of queries and keys; nil for none.
   public var rotary: RotaryEmbedding?

@@ -1,8 +1,8 @@
 /// The one order in which leaf states are joined, as a pure function of leaf numbers.
 ///
 /// Node (level, index) joins the leaves [index·2^level, (index + 1)·2^level). A node whose sibling holds no
-/// leaf of the range passes its state up unchanged. Whoever computes the parts, in whatever order, on
-/// whatever worker or machine, the additions are the same.
+/// leaf of the range passes its state up unchanged; the leaves of a range are consecutive. Whoever computes the
+/// parts, in whatever order, on whatever worker or machine, the additions are the same.
 struct MergeNode: Equatable, BitwiseCopyable {
   var level: Int
   var index: Int

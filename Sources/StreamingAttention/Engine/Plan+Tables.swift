@@ -30,6 +30,24 @@ extension Plan {
     return false
   }
 
+  /// Throws if a row's window reaches back to keys that the cache has given up.
+  ///
+  /// That happens to rows of older tokens only, asked for again: a table with a window keeps what the next token sees.
+  func checkWindow(of shape: PlanShape) throws(AttentionError) {
+    for r in 0..<requests.count where requests[r].queryCount > 0 {
+      let table = tables[shape.table * requests.count + r]
+      guard table.entryCount > 0, numbers[table.firstEntry] > 0 else { continue }
+      let oldest = entries[table.firstEntry]
+      let kept = oldest.basePosition + Int(oldest.firstSlot)
+      let first = positions[requests[r].queryPosition]
+      guard first - kept >= shape.window - 1 else {
+        throw .request(
+          received: "rows from position \(first) on with a window of \(shape.window)",
+          allowed: "rows from position \(kept + shape.window - 1) on, whose keys are still kept")
+      }
+    }
+  }
+
   private mutating func listEntries(of sequence: SequenceID, in cache: KVCache, table: Int)
     throws(AttentionError)
   {

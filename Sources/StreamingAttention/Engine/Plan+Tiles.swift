@@ -56,6 +56,9 @@ extension Plan {
     let level = job.span.tileLevel
     job.span.firstTile = leaves[seen.lowerBound].number >> level
     job.span.lastTile = leaves[seen.upperBound - 1].number >> level
+    // A missing tile would be waited for in vain.
+    precondition(
+      leaves[seen.upperBound - 1].number - leaves[seen.lowerBound].number == seen.count - 1)
     try jobs.append(job)
     var first = seen.lowerBound
     while first < seen.upperBound {

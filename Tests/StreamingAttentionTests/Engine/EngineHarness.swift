@@ -25,11 +25,12 @@ final class EngineHarness {
   let layer: LayerAttention
 
   init(
-    _ example: AttentionCase, cache: KVCache? = nil, workers: Workers = Workers(count: 1)
+    _ example: AttentionCase, layer: LayerAttention? = nil, cache: KVCache? = nil,
+    workers: Workers = Workers(count: 1)
   ) throws {
-    layer = try example.layer()
+    self.layer = try layer ?? example.layer()
     engine = try AttentionEngine(
-      cache: cache ?? Self.cache(example), layers: [layer], workers: workers,
+      cache: cache ?? Self.cache(example), layers: [self.layer], workers: workers,
       instructionSet: example.instructionSet)
   }
 

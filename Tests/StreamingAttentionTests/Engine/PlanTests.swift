@@ -1,0 +1,112 @@
+import TestSupport
+import Testing
+
+@testable import StreamingAttention
+
+@Suite("The plan of a step")
+struct PlanTests {
+  private static let example = AttentionCase(
+    keyType: .float16, valueType: .float16, group: 4, kvHeads: 3, length: 5000, rows: 1, seed: 81)
+
+  /// What a plan holds, in arrays.
+  private struct Listing {
+    var requests: [PlannedRequest]
+    var positions: [Int]
+    var tables: [PlannedTable]
+    var leaves: [PlannedLeaf]
+    var jobs: [PlannedJob]
+    var tiles: [PlannedTile]
+    var counterCount: Int
+    var stateFloats: Int
+
+    init(_ plan: borrowing Plan) {
+      requests = plan.requests.withSpan { span in span.indices.map { span[$0] } }
+      positions = plan.positions.withSpan { span in span.indices.map { span[$0] } }
+      tables = plan.tables.withSpan { span in span.indices.map { span[$0] } }
+      leaves = plan.leaves.withSpan { span in span.indices.map { span[$0] } }
+      jobs = plan.jobs.withSpan { span in span.indices.map { span[$0] } }
+      tiles = plan.tiles.withSpan { span in span.indices.map { span[$0] } }
+      (counterCount, stateFloats) = (plan.counterCount, plan.stateFloats)
+    }
+  }
+
+  /// The plan of a step over sequences of these lengths, causal, with 12 query heads on 3 KV heads.
+  private static func plan(
+    _ requests: [(length: Int, tokens: Int, rows: Int)], window: Int? = nil, workerCount: Int
+  ) throws -> Listing {
+    let cache = try EngineHarness.cache(example)
+    var steps: [StepRequest] = []
+    for request in requests {
+      let sequence = try cache.makeSequence()
+      cache.commit(try cache.reserve([SlotRequest(sequence, appending: request.length)]))
+      steps.append(StepRequest(sequence, appending: request.tokens, querying: request.rows))
+    }
+    _ = try cache.reserve(steps.map { SlotRequest($0.sequence, appending: $0.tokenCount) })
+    let shape = PlanShape(
+      table: 0, queryHeads: 12, kvHeads: 3, keyWidth: 64, valueWidth: 64, isCausal: true,
+      window: window ?? .max)
+    var plan = try Plan()
+    try plan.list(steps, in: cache)
+    try plan.cutTiles(shapes: [shape], workerCount: workerCount)
+    return Listing(plan)
+  }
+
+  @Test(
+    "gives every row and KV head each leaf that it sees, once",
+    arguments: [1, 2, 3, 8, 64], [nil, 1, 100, 3000])
+  func coverage(workerCount: Int, window: Int?) throws {
+    let requests = [(4999, 1, 1), (0, 300, 300), (700, 70, 5), (0, 0, 3), (64, 2, 0)]
+    let plan = try Self.plan(requests, window: window, workerCount: workerCount)
+    // How often: [request, row, KV head, leaf] and [request, row, KV head].
+    var seen: [[Int]: Int] = [:]
+    var begun: [[Int]: Int] = [:]
+    for tile in plan.tiles {
+      let job = plan.jobs[tile.job]
+      #expect(job.queryCount * 4 <= Plan.rowsPerJob)
+      for row in job.firstQuery..<job.firstQuery + job.queryCount {
+        if tile.index < 0 || tile.index == job.span.firstTile {
+          begun[[job.request, row, job.kvHead], default: 0] += 1
+        }
+        for leaf in tile.firstLeaf..<tile.firstLeaf + tile.leafCount {
+          seen[[job.request, row, job.kvHead, leaf], default: 0] += 1
+        }
+      }
+    }
+    #expect(seen.values.allSatisfy { $0 == 1 })
+    #expect(begun.values.allSatisfy { $0 == 1 })
+    #expect(begun.count == (1 + 300 + 5 + 3) * 3)
+    for (r, request) in plan.requests.enumerated() {
+      let table = plan.tables[r]
+      for row in 0..<request.queryCount {
+        let position = plan.positions[request.queryPosition + row]
+        for leaf in table.firstLeaf..<table.firstLeaf + table.leafCount {
+          let isSeen =
+            plan.leaves[leaf].firstPosition <= position
+            && position - plan.leaves[leaf].lastPosition < window ?? .max
+          if isSeen {
+            for head in 0..<3 { #expect(seen[[r, row, head, leaf]] == 1) }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("cuts a single long decode finely enough for all workers")
+  func decode() throws {
+    // Ten leaves of 512 tokens for each of three KV heads.
+    let shared = try Self.plan([(4999, 1, 1)], workerCount: 4)
+    #expect(shared.tiles.count == 30)
+    #expect(shared.counterCount == 3 * (5 + 3 + 2 + 1))
+    let alone = try Self.plan([(4999, 1, 1)], workerCount: 1)
+    #expect(alone.tiles.count == 3 && alone.counterCount == 0 && alone.stateFloats == 0)
+  }
+
+  @Test("puts rows at the newest tokens, those before the first at the positions before it")
+  func positions() throws {
+    let plan = try Self.plan([(3, 2, 2), (1, 0, 4), (0, 0, 2)], workerCount: 1)
+    let rows = plan.requests.map { request in
+      (0..<request.queryCount).map { plan.positions[request.queryPosition + $0] }
+    }
+    #expect(rows == [[3, 4], [-3, -2, -1, 0], [-2, -1]])
+  }
+}
