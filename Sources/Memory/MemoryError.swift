@@ -37,7 +37,7 @@ public enum MemoryError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .outOfMemory(let byteCount, let placement):
-      "cannot allocate \(byteCount) bytes (\(placement)); lower --context or use smaller element types"
+      "cannot allocate \(byteCount) bytes (\(placement)); shorten the context or use smaller element types"
     case .nodeUnavailable(let node, let allowed):
       "memory node \(node) is not available; this process may use \(allowed)"
     case .placementUnknown:

@@ -27,8 +27,9 @@ extension CommandFailure {
   init(_ error: AttentionError) {
     let status: ExitStatus =
       switch error {
-      case .cache(.outOfMemory), .outOfMemory: .outOfResources
-      case .cache(.positionOutOfRange), .setting, .queryHeads: .badData
+      case .cache(.outOfMemory), .cache(.refused), .cache(.outOfAddressSpace), .outOfMemory:
+        .outOfResources
+      case .cache(.positionOutOfRange), .cache(.invalidShape), .setting, .queryHeads: .badData
       case .instructionSet: .usage
       case .cancelled: .interrupted
       default: .software

@@ -108,6 +108,18 @@ struct BadInputTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: target)) == Data("the one before".utf8))
   }
 
+  @Test("memory that the system refuses ends with 71", arguments: [400_000, 1_000_000])
+  func outOfMemory(kibibytes: Int) throws {
+    // Enough for the program and the model's file; not for its weights, or not for the cache's address space.
+    let script = "ulimit -v \(kibibytes); exec \"$0\" \"$@\""
+    let process = try ChildProcess(
+      path: "/bin/bash",
+      arguments: ["-c", script, Attend.path]
+        + ["generate", try Models.smolLM2(), "--prompt", "x", "--threads", "2"])
+    process.closeInput()
+    expect(process.wait(), status: 71, saying: "allocate")
+  }
+
   @Test(
     "standard output that is full or closed ends with 74",
     arguments: [">/dev/full", "| head -c 1 >/dev/null"],

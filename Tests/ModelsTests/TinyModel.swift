@@ -45,3 +45,10 @@ extension Decoder {
     return result
   }
 }
+
+/// Whether two lists have the same bits.
+///
+/// A plain Bool: where `#expect` sees both lists, it prints them when they differ.
+func haveSameBits(_ one: [Float], _ other: [Float]) -> Bool {
+  one.elementsEqual(other) { $0.bitPattern == $1.bitPattern }
+}

@@ -77,7 +77,7 @@ extension CacheError: CustomStringConvertible {
       "a step is in progress; commit it or give it up first"
     case .outOfMemory(let needed, let allowed):
       "the cache would need \(needed) bytes of page memory and may use \(allowed); "
-        + "drop sequences, lower --context or raise the limit"
+        + "drop or shorten sequences, or raise the limit"
     case .outOfAddressSpace(let layer, let needed):
       "layer \(layer): no \(needed) bytes in a row in its address space; drop sequences"
     case .refused(let error):
