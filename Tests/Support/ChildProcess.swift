@@ -18,6 +18,7 @@ package final class ChildProcess: Sendable {
     var peakResidentBytes = 0
     var inputIsOpen = true
     var isOver = false
+    var outputHasEnded = false
     var timedOut = false
   }
 
@@ -49,7 +50,10 @@ package final class ChildProcess: Sendable {
     (identifier, input) = (child.identifier, child.input)
 
     signal(SIGPIPE, SIG_IGN)
-    collect(from: child.output) { $0.output += $1 }
+    collect(from: child.output) {
+      $0.output += $1
+      $0.outputHasEnded = $1.isEmpty
+    }
     collect(from: child.errorOutput) { $0.errorOutput += $1 }
     watch(until: ContinuousClock.now + timeLimit)
   }
@@ -127,12 +131,12 @@ package final class ChildProcess: Sendable {
     state.withLock { if !$0.isOver { kill(identifier, signal) } }
   }
 
-  /// Waits until the collected standard output fulfils `condition`; false when the child ended first.
+  /// Waits until the collected standard output fulfils `condition`; false when that ended first.
   package func waitForOutput(_ condition: ([UInt8]) -> Bool) -> Bool {
     while true {
-      let (output, isOver) = state.withLock { ($0.output, $0.isOver) }
+      let (output, hasEnded) = state.withLock { ($0.output, $0.outputHasEnded) }
       if condition(output) { return true }
-      if isOver { return condition(outputSoFar) }
+      if hasEnded { return false }
       usleep(1_000)
     }
   }
@@ -163,6 +167,7 @@ package final class ChildProcess: Sendable {
     }
   }
 
+  /// Hands every piece to `append`, and an empty one at the end.
   private func collect(
     from descriptor: Int32, into append: @escaping @Sendable (inout State, [UInt8]) -> Void
   ) {
@@ -173,8 +178,8 @@ package final class ChildProcess: Sendable {
           unsafe read(descriptor, bytes.baseAddress, bytes.count)
         }
         if count < 0 && errno == EINTR { continue }
+        state.withLock { append(&$0, Array(buffer[..<max(0, count)])) }
         guard count > 0 else { break }
-        state.withLock { append(&$0, Array(buffer[..<count])) }
       }
       close(descriptor)
       readers.leave()

@@ -38,6 +38,13 @@ struct ChildProcessTests {
     #expect(outcome.exitStatus == 130)
   }
 
+  @Test("waiting for output ends with the output")
+  func outputThatNeverComes() throws {
+    let process = try shell("echo a")
+    #expect(!process.waitForOutput { $0.count > 2 })
+    #expect(process.wait().text == "a\n")
+  }
+
   @Test("a child that hangs is killed, and the outcome says so")
   func timeLimit() throws {
     let outcome = try shell("exec sleep 30", timeLimit: .milliseconds(200)).wait()
