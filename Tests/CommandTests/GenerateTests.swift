@@ -1,4 +1,3 @@
-import Foundation
 import TestSupport
 import Testing
 
@@ -45,38 +44,5 @@ struct GenerateTests {
     let first = try text(seed: 7, threads: 1)
     for threads in 2...3 { #expect(try text(seed: 7, threads: threads) == first) }
     #expect(try text(seed: 8, threads: 2) != first)
-  }
-
-  @Test("a long prompt that is interrupted ends with status 130 within half a second")
-  func interruptInPrompt() throws {
-    let folder = try TemporaryFolder()
-    let words = String(repeating: "And it came to pass in those days. ", count: 900)
-    let process = try Attend.start([
-      "generate", try Models.smolLM2(), "--prompt-file", try folder.write(words, to: "prompt.txt"),
-    ])
-    // By then the model is loaded and a chunk is being read; the whole prompt takes many seconds.
-    Thread.sleep(forTimeInterval: 2)
-    let clock = ContinuousClock()
-    let sent = clock.now
-    process.send(SIGINT)
-    let outcome = process.wait()
-    #expect(outcome.exitStatus == 130)
-    // Half a second to stop, and as much again for the process to give back its memory on a busy machine.
-    #expect(clock.now - sent < .seconds(1))
-    #expect(outcome.errorLines.last == "attend: interrupted", "\(outcome.errorText)")
-    #expect(outcome.text.trimmingCharacters(in: .newlines).isEmpty)
-  }
-
-  @Test("an answer that is interrupted keeps what was written")
-  func interruptInAnswer() throws {
-    let process = try Attend.start([
-      "generate", try Models.smolLM2(), "--prompt", "Count: 1, 2, 3, 4,", "--max-tokens", "4000",
-    ])
-    #expect(process.waitForOutput { $0.count > 20 })
-    process.send(SIGINT)
-    let outcome = process.wait()
-    #expect(outcome.exitStatus == 130)
-    #expect(outcome.errorLines.last == "attend: interrupted")
-    #expect(String(validating: outcome.output, as: UTF8.self) != nil)
   }
 }

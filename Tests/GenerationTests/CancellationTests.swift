@@ -67,6 +67,28 @@ struct CancellationTests {
     }
   }
 
+  @Test("between the chunks of a prompt and after the last one: going on gives the same text")
+  func betweenChunks() async throws {
+    let tiny = try TestModel.tiny()
+    let prompt = (0..<700).map { $0 % 128 }
+    let wanted = try await tiny.session().generate(prompt, maximumTokens: 5).collected()
+    for count in [512, 700] {
+      let session = try tiny.session()
+      let stream = try await session.generate(prompt, maximumTokens: 5) {
+        if $0 == count { session.cancel() }
+      }
+      var (begun, iterator) = ([GeneratedToken](), stream.makeAsyncIterator())
+      await #expect(throws: GenerationError.cancelled) {
+        while let token = try await iterator.next() { begun.append(token) }
+      }
+      #expect(await session.readCount == count)
+      // What has been read whole is not thrown away.
+      #expect(begun.count == (count == 700 ? 1 : 0))
+      let rest = try await session.generate([], maximumTokens: 5 - begun.count).collected()
+      #expect(begun + rest == wanted)
+    }
+  }
+
   @Test("before the first token is asked for: not lost, and nothing is read")
   func beforeReading() async throws {
     let session = try smolLM2.session()
