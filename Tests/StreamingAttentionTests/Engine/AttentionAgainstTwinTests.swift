@@ -24,8 +24,6 @@ struct AttentionAgainstTwinTests {
     for (number, example) in Self.cases().enumerated() where number % 4 == part {
       try search.try(example)
     }
-    // Bounds that nothing comes near would find no mistake.
-    #expect(search.worst.output > 0.05, "\(search)")
   }
 
   @Test("a twin that makes a mistake is found out", arguments: TwinMistake.all)

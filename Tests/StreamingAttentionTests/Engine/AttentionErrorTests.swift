@@ -205,7 +205,7 @@ struct AttentionErrorTests {
       #expect(throws: error) { try engine.begin(requests) }
       #expect(!engine.isInStep)
     }
-    // 1 GiB of pages is allowed; 2³¹ rows of 64 bytes and more are not to be had after 20 pages were reserved.
+    // 256 MiB of pages are allowed.
     #expect(throws: AttentionError.self) {
       try engine.begin([StepRequest(sequence, appending: 2_000_000_000)])
     }

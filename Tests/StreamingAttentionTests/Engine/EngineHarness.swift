@@ -35,7 +35,7 @@ final class EngineHarness {
   }
 
   static func cache(_ example: AttentionCase) throws -> KVCache {
-    try KVCache(layers: [try example.shape()], stripes: [nil], memoryLimit: 1 << 30)
+    try KVCache(layers: [try example.shape()], stripes: [nil], memoryLimit: 1 << 28)
   }
 
   /// Takes one step for several sequences: each appends tokens of its case and asks for rows of it.
