@@ -1,7 +1,7 @@
 import Glibc
 
 /// The C library's words for an error number, without touching its shared buffer.
-func systemMessage(_ number: Int32) -> String {
+package func systemMessage(_ number: Int32) -> String {
   var text = [CChar](repeating: 0, count: 256)
   // SAFETY: strerror_r writes at most the bytes that it is given.
   guard unsafe strerror_r(number, &text, text.count) == 0 else { return "error \(number)" }

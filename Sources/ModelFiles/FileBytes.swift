@@ -8,6 +8,10 @@ extension MappedFile {
     } catch {
       switch error {
       case .notFound: throw .notFound(path: path)
+      case .isDirectory: throw .unreadable(path: path, reason: "is a directory, not a file")
+      case .notRegularFile: throw .unreadable(path: path, reason: "not a regular file")
+      case .unreadable(_, let number):
+        throw .unreadable(path: path, reason: "cannot be read: \(systemMessage(number))")
       default: throw .unreadable(path: path, reason: error.description)
       }
     }

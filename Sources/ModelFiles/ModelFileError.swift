@@ -50,8 +50,7 @@ extension ModelFileError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .notFound(let path): "\(printable(path)): no such file"
-    case .unreadable(let path, let reason):
-      "\(printable(path)): cannot be read: \(printable(reason))"
+    case .unreadable(let path, let reason): "\(printable(path)): \(printable(reason))"
     case .unwritable(let path, let reason):
       "\(printable(path)): cannot be written: \(printable(reason))"
     case .unrecognizedFormat(let path, let wanted, let found):

@@ -1,4 +1,5 @@
 import Glibc
+import Memory
 
 /// A whole file, or what a pipe delivers until its end.
 enum InputFile {
@@ -21,7 +22,7 @@ enum InputFile {
   }
 
   private static func failure(_ path: String) -> CommandFailure {
-    let reason = errno == ENOENT ? "no such file" : Terminal.systemMessage(errno)
+    let reason = errno == ENOENT ? "no such file" : systemMessage(errno)
     return CommandFailure(.missingFile, "\(Terminal.printable(path)): \(reason)")
   }
 }

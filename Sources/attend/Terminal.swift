@@ -1,4 +1,5 @@
 import Glibc
+import Memory
 
 /// Standard output and standard error, without buffering of our own.
 enum Terminal {
@@ -39,13 +40,6 @@ enum Terminal {
     if let failure {
       throw CommandFailure(.inputOutput, "cannot write: \(systemMessage(failure))")
     }
-  }
-
-  /// What the system calls an error number.
-  static func systemMessage(_ number: Int32) -> String {
-    // SAFETY: strerror returns a string of its own that lives until the next call.
-    guard let text = unsafe strerror(number) else { return "error \(number)" }
-    return unsafe String(cString: text)
   }
 
   /// An environment variable's value.

@@ -1,4 +1,5 @@
 import Glibc
+import Memory
 
 /// Writes one f32 tensor row by row into a safetensors file.
 ///
@@ -134,7 +135,7 @@ public final class SafetensorsWriter {
   }
 
   private static func failure(_ path: String) -> ModelFileError {
-    let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error \(errno)"
+    let reason = systemMessage(errno)
     return .unwritable(path: path, reason: reason)
   }
 }
