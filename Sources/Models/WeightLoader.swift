@@ -13,17 +13,28 @@ struct WeightLoader {
   private static let panelsAtOnce = 16
 
   /// Throws for a tensor that the architecture does not know: leaving one out would compute another model.
+  ///
+  /// The cost depends on the tensors that there are, not on the layers that the file claims.
   func checkNames(_ shape: DecoderShape) throws(ModelError) {
-    var known: Set = [
+    let whole: Set = [
       "token_embd.weight", "output_norm.weight", "output.weight", "rope_freqs.weight",
     ]
-    for layer in 0..<shape.layers {
-      for part in Self.layerParts(of: shape.architecture) { known.insert("blk.\(layer).\(part)") }
+    let parts = Set(Self.layerParts(of: shape.architecture))
+    for tensor in file.tensors where !whole.contains(tensor.name) {
+      let words = tensor.name.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
+      guard words.count == 3, words[0] == "blk", let layer = Int(words[1]),
+        (0..<shape.layers).contains(layer), String(layer) == words[1],
+        parts.contains(String(words[2]))
+      else {
+        throw .unsupported(
+          path: file.path, item: "tensor", found: tensor.name,
+          allowed: "those of \(shape.architecture.rawValue) with \(shape.layers) layers")
+      }
     }
-    for tensor in file.tensors where !known.contains(tensor.name) {
-      throw .unsupported(
-        path: file.path, item: "tensor", found: tensor.name,
-        allowed: "those of \(shape.architecture.rawValue) with \(shape.layers) layers")
+    guard shape.layers <= file.tensors.count else {
+      throw .invalid(
+        path: file.path, item: "metadata key \(shape.architecture.rawValue).block_count",
+        found: "\(shape.layers)", allowed: "no more layers than tensors, \(file.tensors.count)")
     }
   }
 

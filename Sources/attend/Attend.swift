@@ -15,7 +15,7 @@ enum Attend {
     do throws(CommandFailure) {
       try await run(words)
     } catch {
-      Terminal.note("attend: \(error.message)")
+      Terminal.note("attend: \(Terminal.printable(error.message))")
       if error.status == .usage {
         let known = words.first.flatMap { name in Command.all.first { $0.name == name } }
         let subject = known.map { "attend \($0.name)" } ?? "attend"

@@ -21,7 +21,7 @@ enum ChatRun {
     do throws(TokenizationError) {
       conversation = try Conversation(session, system: arguments.text("--system"))
     } catch {
-      throw CommandFailure(.badData, "\(Terminal.printable(arguments.positionals[0])): \(error)")
+      throw CommandFailure(.badData, "\(arguments.positionals[0]): \(error)")
     }
     while let line = nextLine() {
       if line.isEmpty { continue }

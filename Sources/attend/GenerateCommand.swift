@@ -44,7 +44,7 @@ enum GenerateRun {
     case (nil, let path?):
       let bytes = try InputFile.read(path == "-" ? "/dev/stdin" : path)
       guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw CommandFailure(.badData, "\(Terminal.printable(path)): not UTF-8 text")
+        throw CommandFailure(.badData, "\(path): not UTF-8 text")
       }
       return text
     default: throw .usage("give either --prompt TEXT or --prompt-file FILE")

@@ -7,6 +7,17 @@ enum InputFile {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(path) }
     defer { close(descriptor) }
+    var status = stat()
+    // A device such as /dev/zero has no end.
+    guard unsafe fstat(descriptor, &status) == 0,
+      [S_IFREG, S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT) || isatty(descriptor) == 1
+    else {
+      let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+      throw CommandFailure(
+        .missingFile,
+        "\(path): is \(isDirectory ? "a directory" : "a device"), not a file that can be read to its end"
+      )
+    }
     var content: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
@@ -21,8 +32,15 @@ enum InputFile {
     }
   }
 
+  /// Whether two paths lead to one file that exists.
+  static func isSame(_ first: String, _ second: String) -> Bool {
+    var (a, b) = (stat(), stat())
+    guard unsafe stat(first, &a) == 0, unsafe stat(second, &b) == 0 else { return false }
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino
+  }
+
   private static func failure(_ path: String) -> CommandFailure {
     let reason = errno == ENOENT ? "no such file" : systemMessage(errno)
-    return CommandFailure(.missingFile, "\(Terminal.printable(path)): \(reason)")
+    return CommandFailure(.missingFile, "\(path): \(reason)")
   }
 }

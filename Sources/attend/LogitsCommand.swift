@@ -28,6 +28,12 @@ enum LogitsRun {
     let chunk = try arguments.integer("--chunk", in: 1...Int.max) ?? 512
     let options = try ModelOptions(arguments)
     let file = try ModelOptions.open(arguments.positionals[0])
+    if let path = arguments.text("--logits-out") {
+      let inputs = [idPath] + file.tensors.map(\.path)
+      if let input = inputs.first(where: { InputFile.isSame(path, $0) }) {
+        throw .usage("--logits-out \(path) would replace \(input), which this run reads")
+      }
+    }
     let ids = try TokenIDFile.read(idPath)
     let model = try options.load(file)
     if let bad = ids.first(where: { $0 >= model.vocabularySize }) {

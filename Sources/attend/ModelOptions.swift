@@ -54,6 +54,12 @@ struct ModelOptions {
       guard factor == nil, originalContext == nil else {
         throw .usage("--rope-scaling none takes neither factor nor original context")
       }
+    case "linear", "ntk", "proportional":
+      guard originalContext == nil else {
+        throw .usage(
+          "--rope-original-context has no meaning with --rope-scaling \(scalingType ?? "")")
+      }
+      fallthrough
     default:
       guard factor != nil else {
         throw .usage("--rope-scaling \(scalingType ?? "") needs --rope-factor")

@@ -63,7 +63,7 @@ struct SessionOptions {
     do throws(TokenizationError) {
       tokenizer = try Tokenizer(try Vocabulary(metadata: file.metadata))
     } catch {
-      throw CommandFailure(.badData, "\(Terminal.printable(path)): \(error)")
+      throw CommandFailure(.badData, "\(path): \(error)")
     }
     let decoder = try model.load(file)
     let context =

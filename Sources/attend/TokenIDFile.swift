@@ -9,7 +9,7 @@ enum TokenIDFile {
     ids.reserveCapacity(list.count)
     for word in list {
       guard let id = number(word) else {
-        let text = Terminal.printable(String(decoding: word.prefix(20), as: UTF8.self))
+        let text = String(decoding: word.prefix(20), as: UTF8.self)
         throw CommandFailure(
           .badData,
           "\(path): '\(text)' is no token id; allowed: whole numbers, 0 to \(Int32.max), separated by "

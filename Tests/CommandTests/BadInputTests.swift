@@ -36,6 +36,29 @@ struct BadInputTests {
       saying: "directory")
   }
 
+  @Test("an error stays on its line, whatever was typed")
+  func oneLine() throws {
+    let usage = try Attend.run(["logits", Self.tiny, "--threads", "1\n2\u{1B}[31m"])
+    #expect(usage.exitStatus == 64)
+    #expect(usage.errorLines.count == 2, "\(usage.errorText)")
+    #expect(!usage.errorText.contains("\u{1B}"))
+    let folder = try TemporaryFolder()
+    let ids = try folder.write([0x78], to: "odd\nname")
+    expect(
+      try Attend.run(["logits", Self.tiny, "--token-ids", ids]), status: 65, saying: "odd\\nname")
+  }
+
+  @Test("logits never replace what they are made from")
+  func inputAsOutput() throws {
+    let folder = try TemporaryFolder()
+    let ids = try folder.write(Array("1 2 3".utf8), to: "ids")
+    let outcome = try Attend.run(
+      ["logits", Self.tiny, "--token-ids", ids, "--logits-out", ids])
+    #expect(outcome.exitStatus == 64)
+    #expect(outcome.errorText.contains("would replace"))
+    #expect(try String(contentsOfFile: ids, encoding: .utf8) == "1 2 3")
+  }
+
   @Test("a model without a tokenizer cannot generate")
   func noTokenizer() throws {
     expect(try Attend.run(["generate", Self.tiny, "--prompt", "x"]), status: 65, saying: Self.tiny)
