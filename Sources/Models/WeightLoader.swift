@@ -31,11 +31,6 @@ struct WeightLoader {
           allowed: "those of \(shape.architecture.rawValue) with \(shape.layers) layers")
       }
     }
-    guard shape.layers <= file.tensors.count else {
-      throw .invalid(
-        path: file.path, item: "metadata key \(shape.architecture.rawValue).block_count",
-        found: "\(shape.layers)", allowed: "no more layers than tensors, \(file.tensors.count)")
-    }
   }
 
   private static func layerParts(of architecture: DecoderShape.Architecture) -> [String] {

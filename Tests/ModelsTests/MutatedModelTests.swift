@@ -52,7 +52,7 @@ struct MutatedModelTests {
     #expect(refused > 100 && loaded > 3)
   }
 
-  @Test("a count of layers beyond the tensors is refused before anything is made of it")
+  @Test("a count of layers beyond the tensors costs no more than the layers that are there")
   func layers() throws {
     var (bytes, _) = try original()
     let key = Array("llama.block_count".utf8)
@@ -62,6 +62,6 @@ struct MutatedModelTests {
     bytes[place + key.count + 4 + 3] = 1
     let folder = try TemporaryFolder()
     let error = try #require(load(try folder.write(bytes, to: "layers.gguf")))
-    #expect(error.contains("block_count"))
+    #expect(error.contains("blk.2."))
   }
 }
