@@ -100,6 +100,9 @@ var largestTile: Int {
   #endif
 }
 
+/// Bytes between what a tile of few rows multiplies and what it asks for: a page of memory.
+@inline(__always) var prefetchDistance: Int { 4096 }
+
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
@@ -110,6 +113,11 @@ func tile<O: Operand, let sums: Int>(
   var right = right
   var step = 0
   while step < count {
+    if rows <= 3 {
+      // Few rows wait for memory: half lines at a time keep too few lines on their way.
+      attention_prefetch(right + prefetchDistance)
+      if groups * O.groupBytes > 64 { attention_prefetch(right + prefetchDistance + 64) }
+    }
     var row = 0
     while row < rows {
       let factor = O.left(left + row * leftRowBytes)

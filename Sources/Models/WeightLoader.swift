@@ -8,6 +8,7 @@ struct WeightLoader {
   let type: ElementType
   let workers: Workers
   let instructionSet: InstructionSet
+  let memory = WeightMemory()
 
   /// Panels that are widened at once: enough for every worker, a few megabytes.
   private static let panelsAtOnce = 16
@@ -119,9 +120,11 @@ struct WeightLoader {
     }
     let panelFloats = PackedMatrix.panelWidth * inputs
     do throws(MemoryError) {
-      let matrix = try PackedMatrix(inputWidth: inputs, outputWidth: outputs, type: type)
+      let matrix = try PackedMatrix(
+        inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
       var weights = try Buffer<Float>(
         count: min(Self.panelsAtOnce, matrix.panelCount) * panelFloats)
+      let instructionSet = instructionSet
       for first in stride(from: 0, to: matrix.panelCount, by: Self.panelsAtOnce) {
         let count = min(Self.panelsAtOnce, matrix.panelCount - first)
         weights.withMutableSpan { batch in

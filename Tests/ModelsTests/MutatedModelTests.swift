@@ -59,7 +59,7 @@ struct MutatedModelTests {
     let place = try #require(
       bytes.indices.first { bytes[$0...].starts(with: key) }, "the key stands in the file")
     // Behind the key: its value's type, then the value.
-    bytes[place + key.count + 4 + 3] = 1
+    bytes[place + key.count + 4 + 2] = 1
     let folder = try TemporaryFolder()
     let error = try #require(load(try folder.write(bytes, to: "layers.gguf")))
     #expect(error.contains("blk.2."))

@@ -185,6 +185,9 @@ ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attent
 }
 #endif
 
+/* Asks for a cache line; any address is allowed. */
+ATTENTION_INLINE void attention_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+
 /* 0 = any CPU, 1 = x86-64-v3, 2 = x86-64-v4, 3 = x86-64-v4 with VNNI and BF16; registers saved by the system. */
 static inline int attention_instruction_set_level(void) {
 #if defined(__x86_64__)

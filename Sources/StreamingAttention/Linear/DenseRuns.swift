@@ -30,7 +30,7 @@ import Memory
     unsafe self.rows = unsafe rows
     unsafe self.rowBytes = rowBytes
     unsafe self.rowCount = rowCount
-    unsafe panels = unsafe UnsafeRawPointer(matrix.panels.baseAddress)
+    unsafe panels = unsafe UnsafeRawPointer(matrix.panels)
     unsafe panelBytes = PackedMatrix.panelBytes(matrix.inputWidth, matrix.type)
     unsafe panelCount = matrix.panelCount
     unsafe element = matrix.type.stored

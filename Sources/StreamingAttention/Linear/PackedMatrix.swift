@@ -11,23 +11,32 @@ package import Memory
   package let inputWidth: Int
   package let outputWidth: Int
   package let type: ElementType
-  let panels: Buffer<UInt8>
+  private let block: WeightMemory.Block
+  private let offset: Int
 
   /// A matrix of zeros.
-  package init(inputWidth: Int, outputWidth: Int, type: ElementType) throws(MemoryError) {
+  package init(
+    inputWidth: Int, outputWidth: Int, type: ElementType, in memory: WeightMemory
+  ) throws(MemoryError) {
     precondition(inputWidth > 0 && outputWidth > 0, "a matrix of \(outputWidth) × \(inputWidth)")
     self.inputWidth = inputWidth
     self.outputWidth = outputWidth
     self.type = type
     let panelCount = (outputWidth + Self.panelWidth - 1) / Self.panelWidth
-    panels = try Buffer(count: panelCount * Self.panelBytes(inputWidth, type))
+    (block, offset) = try memory.take(panelCount * Self.panelBytes(inputWidth, type))
   }
 
   /// Panels; the last one may be ragged.
   package var panelCount: Int { (outputWidth + Self.panelWidth - 1) / Self.panelWidth }
 
   /// Bytes that the weights take.
-  package var byteCount: Int { panels.count }
+  package var byteCount: Int { panelCount * Self.panelBytes(inputWidth, type) }
+
+  /// The first panel.
+  @unsafe var panels: UnsafeMutableRawPointer {
+    // SAFETY: the block lives as long as this matrix, and holds its panels from `offset` on.
+    unsafe UnsafeMutableRawPointer(block.bytes.baseAddress + offset)
+  }
 
   /// Outputs of panel number `panel`.
   package func outputs(ofPanel panel: Int) -> Range<Int> {
@@ -57,7 +66,7 @@ package import Memory
       var task = unsafe PackTask(
         source: source, sourceStride: inputWidth, rowCount: outputs.count, width: inputWidth,
         element: type.stored,
-        target: panels.baseAddress + panel * Self.panelBytes(inputWidth, type),
+        target: panels + panel * Self.panelBytes(inputWidth, type),
         targetRowBytes: 0)
       unsafe instructionSet.kernels.packPanel(&task)
     }

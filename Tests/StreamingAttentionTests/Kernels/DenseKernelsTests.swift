@@ -23,6 +23,7 @@ struct DenseKernelsTests {
   @Test("rows times matrices, of ragged widths and any number of rows", arguments: instructionSets)
   func products(instructionSet: InstructionSet) throws {
     var generator = SeededGenerator(seed: 5)
+    let memory = WeightMemory()
     let dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
     for type in ElementType.allCases {
       for (inputs, outputs, rowCount) in [
@@ -31,7 +32,8 @@ struct DenseKernelsTests {
       ] {
         let weights = generator.normalFloats(inputs * outputs)
         let rows = generator.normalFloats(inputs * rowCount)
-        let matrix = try PackedMatrix(inputWidth: inputs, outputWidth: outputs, type: type)
+        let matrix = try PackedMatrix(
+          inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
         for panel in 0..<matrix.panelCount {
           let range = matrix.outputs(ofPanel: panel)
           let part = Array(weights[range.lowerBound * inputs..<range.upperBound * inputs])
@@ -65,10 +67,12 @@ struct DenseKernelsTests {
   @Test("a row's bits do not depend on the rows beside it", arguments: instructionSets)
   func bits(instructionSet: InstructionSet) throws {
     var generator = SeededGenerator(seed: 6)
+    let memory = WeightMemory()
     let dense = try DenseKernels(workers: Workers(count: 1), instructionSet: instructionSet)
     let (inputs, outputs, rowCount) = (100, 150, 29)
     for type in ElementType.allCases {
-      let matrix = try PackedMatrix(inputWidth: inputs, outputWidth: outputs, type: type)
+      let matrix = try PackedMatrix(
+        inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
       for panel in 0..<matrix.panelCount {
         let weights = generator.normalFloats(matrix.outputs(ofPanel: panel).count * inputs)
         matrix.pack(panel: panel, weights: weights.span, for: instructionSet)
