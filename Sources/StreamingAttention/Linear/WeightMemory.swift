@@ -2,8 +2,8 @@ import Memory
 
 /// Memory for weight matrices, in large blocks of huge pages.
 ///
-/// A small matrix on the heap lies in 4 KiB pages, at whose ends the processor's prefetchers stop: a token then waits for memory
-/// twice as long. Matrices that follow one another in a block are read as one stream.
+/// A small matrix on the heap would lie in 4 KiB pages, at whose ends the processor's prefetchers stop. Matrices that follow one
+/// another in a block are read as one stream.
 package final class WeightMemory {
   /// A block that matrices share.
   final class Block: Sendable {
