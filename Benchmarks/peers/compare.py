@@ -1,0 +1,280 @@
+"""Times ours and its peers in turns, in one run, and prints how they compare.
+
+tools/compare-peers starts it; README.md says what is compared and what a record holds.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import select
+import subprocess
+import sys
+import tempfile
+import time
+
+import engines
+import table
+
+MOST_FOREIGN = 0.06  # of the machine's CPU time, used by other processes during a measurement
+ATTEMPTS = 3
+SETTLE_SECONDS = 0.5  # so that the last engine's threads have stopped spinning
+SETUP_SECONDS = 1800
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends as every tool here does where it cannot make out its command line."""
+
+    def error(self, message):
+        self.exit(64, f"compare-peers: {message}; see tools/compare-peers --help\n")
+
+
+class EngineError(Exception):
+    """An engine could not be set up, or stopped; its last words."""
+
+
+def environment(threads):
+    """For all peers alike: the same threads, and huge pages where glibc hands the memory out."""
+    names = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    names["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    return names
+
+
+def busy_seconds():
+    """CPU time that the whole machine has used."""
+    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _, _, irq, soft = map(int, fields[:7])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def process_seconds(process):
+    """CPU time that one process has used, with its threads and the children it has waited for."""
+    text = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, text[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+class ForeignShare:
+    """The share of the machine's CPU time that neither `process` nor we used while a block ran."""
+
+    def __init__(self, process):
+        self.process = process
+        self.share = 0.0
+
+    def own_seconds(self):
+        own = process_seconds(os.getpid())
+        return own + (process_seconds(self.process) if self.process else 0)
+
+    def __enter__(self):
+        self.began, self.busy, self.own = time.monotonic(), busy_seconds(), self.own_seconds()
+        return self
+
+    def __exit__(self, *_):
+        elapsed = time.monotonic() - self.began
+        foreign = (busy_seconds() - self.busy) - (self.own_seconds() - self.own)
+        self.share = round(max(0.0, foreign / (elapsed * os.cpu_count())), 3)
+
+
+class Worker:
+    """An engine's process, set up and waiting."""
+
+    def __init__(self, engine, threads):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            engine.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=environment(threads),
+            bufsize=1,
+        )
+        self.line_where(lambda line: line.strip() == "READY", SETUP_SECONDS)
+
+    def line_where(self, is_wanted, seconds):
+        """The next line of this kind; engines also print what nobody asked for."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            ready, _, _ = select.select([self.process.stdout], [], [], 1)
+            if not ready:
+                continue
+            line = self.process.stdout.readline()
+            if not line:
+                raise EngineError(self.last_words())
+            if is_wanted(line):
+                return line
+        raise EngineError(f"no answer in {seconds} seconds")
+
+    def last_words(self):
+        self.process.wait()
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors.read().splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit status {self.process.returncode}"
+
+    def measure(self, operation, seconds):
+        """One record, of the attempt that was disturbed least."""
+        best = None
+        for _ in range(ATTEMPTS):
+            time.sleep(SETTLE_SECONDS)
+            with ForeignShare(self.process.pid) as foreign:
+                try:
+                    self.process.stdin.write(f"{operation} {seconds}\n")
+                except BrokenPipeError:
+                    raise EngineError(self.last_words()) from None
+                line = self.line_where(lambda line: line.startswith("{"), 600)
+            record = dict(json.loads(line), foreignCPU=foreign.share)
+            if best is None or record["foreignCPU"] < best["foreignCPU"]:
+                best = record
+            if best["foreignCPU"] <= MOST_FOREIGN:
+                break
+        return best
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def ours(attend, comparison, operation, threads):
+    """Records of our own benchmark, which sets itself up in seconds."""
+    common = ["--threads", str(threads), "--json"]
+    if comparison.model:
+        command = [attend, "bench", "model", str(engines.MODEL)]
+        command += ["--context", str(comparison.context)]
+        command += ["--query-length", str(1 if operation == "decode" else comparison.query_length)]
+        command += ["--key-type", "f16,bf16" if operation == "decode" else "bf16"]
+    else:
+        command = [attend, "bench", operation, "--context", str(comparison.context)]
+        command += ["--key-type", "f16,bf16", "--position", "none"]
+        if operation == "prefill":
+            command += ["--query-length", str(comparison.query_length)]
+    time.sleep(SETTLE_SECONDS)
+    run = subprocess.run(command + common, capture_output=True, text=True)
+    if run.returncode != 0:
+        words = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
+        raise EngineError(words[-1])
+    records = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    wanted = [record for record in records if record.get("operation") != "machine"]
+    return [dict(record, engine=engines.OURS) for record in wanted]
+
+
+def run_comparison(comparison, options, keep):
+    """Sets the engines up, then times each in every round, in an order that turns."""
+    workers = {}
+    with contextlib.ExitStack() as stack:
+        for engine in comparison.engines:
+            if options.engine and engine.name not in options.engine:
+                continue
+            if not engine.is_installed:
+                progress(f"{engine.name} is not installed; left out")
+                continue
+            progress(f"{comparison.name}: setting up {engine.label}")
+            try:
+                worker = Worker(engine, options.threads)
+            except EngineError as failure:
+                progress(f"{engine.label} failed: {failure}")
+                continue
+            stack.callback(worker.end)
+            workers[engine] = worker
+
+        turns = list(workers)
+        if not options.engine or engines.OURS in options.engine:
+            turns.insert(0, None)  # ours
+        for number in range(options.rounds):
+            for operation in comparison.operations:
+                for engine in turns[number % len(turns) :] + turns[: number % len(turns)]:
+                    label = engine.label if engine else engines.OURS
+                    progress(f"{comparison.name}: round {number + 1}, {operation}, {label}")
+                    try:
+                        if engine is None:
+                            records = ours(options.attend, comparison, operation, options.threads)
+                        else:
+                            records = [workers[engine].measure(operation, options.seconds)]
+                    except EngineError as failure:
+                        progress(f"{label} failed: {failure}")
+                        continue
+                    for record in records:
+                        keep(dict(record, comparison=comparison.name, round=number + 1))
+
+
+def progress(text):
+    print(f"compare-peers: {text}", file=sys.stderr, flush=True)
+
+
+def arguments(names):
+    parser = Parser(
+        prog="tools/compare-peers", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        choices=names,
+        help=f"one comparison, repeat for several: {', '.join(names)}; default: all",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help=f"one engine, repeat for several; {engines.OURS} is ours; default: all installed",
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=3,
+        metavar="S",
+        help="how long a peer is timed in each round, at least three steps; default: 3",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="default: one for each CPU",
+    )
+    parser.add_argument(
+        "--save",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="append the records here as they are made, one JSON object per line",
+    )
+    parser.add_argument(
+        "--table", type=pathlib.Path, metavar="FILE", help="only print the table of saved records"
+    )
+    parser.add_argument("--attend", default="attend", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    known = engines.comparisons(len(os.sched_getaffinity(0)))
+    options = arguments([comparison.name for comparison in known])
+    chosen = [
+        comparison
+        for comparison in engines.comparisons(options.threads)
+        if not options.only or comparison.name in options.only
+    ]
+    if options.table:
+        try:
+            lines = options.table.read_text().splitlines()
+        except OSError as error:
+            progress(f"{error.filename}: {error.strerror}")
+            sys.exit(66)
+        print(table.table([json.loads(line) for line in lines if line.startswith("{")], known))
+        return
+    records = []
+
+    def keep(record):
+        records.append(record)
+        if options.save:
+            with options.save.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+
+    try:
+        for comparison in chosen:
+            run_comparison(comparison, options, keep)
+    except KeyboardInterrupt:
+        progress("interrupted; this is what was measured")
+    print(table.table(records, known))
+
+
+main()

@@ -1,0 +1,350 @@
+"""The figures: decode, prefill, growth of the cache, and a whole model."""
+
+import textwrap
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  (the back end is chosen first)
+from matplotlib import ticker  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
+from records import encoding_of, groups, machine_line, shape_of, type_of  # noqa: E402
+
+# Okabe and Ito's colours, which colour-blind people tell apart.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+KNOWN_TYPES = ["f32", "f16", "bf16", "int8"]
+DASHES = ["-", "--", ":", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1))]
+KNOWN_ENCODINGS = ["none", "rope", "alibi", "rope+alibi"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+
+STYLE = {
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "streaming-attention",  # so that the same records give the same file
+}
+
+
+def count_label(value, _position=None):
+    """131072 as 128K; numbers that are no multiple of 1024 as they are."""
+    value = round(value)
+    return f"{value // 1024}K" if value >= 1024 and value % 1024 == 0 else f"{value}"
+
+
+def plain_label(value, _position=None):
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+
+
+def colour_map(names, known):
+    """A colour for each, the same in every figure for those that are known."""
+    order = known + sorted(set(names) - set(known))
+    return {name: COLOURS[order.index(name) % len(COLOURS)] for name in names}
+
+
+def line_map(names):
+    """A dash and a marker for each encoding."""
+    order = KNOWN_ENCODINGS + sorted(set(names) - set(KNOWN_ENCODINGS))
+    indices = {name: order.index(name) for name in names}
+    return {
+        name: (DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
+        for name, index in indices.items()
+    }
+
+
+def ordered(names, known):
+    return sorted(
+        set(names), key=lambda name: (known.index(name) if name in known else len(known), name)
+    )
+
+
+def count_axis(axis, values, label):
+    """A logarithmic axis with a tick at each value that was measured."""
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(set(values)))
+    axis.xaxis.set_minor_locator(ticker.NullLocator())
+    axis.xaxis.set_major_formatter(ticker.FuncFormatter(count_label))
+    axis.set_xlabel(label)
+
+
+def log_speed_axis(axis, label):
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_minor_locator(ticker.NullLocator())
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(plain_label))
+    axis.set_ylabel(label)
+
+
+def fraction_axis(axis, values, label):
+    """From zero, or from a half where nothing lies below it."""
+    lowest = 0.5 if min(values, default=1) > 0.5 else 0
+    axis.set_ylim(lowest, max([1.0, *values]) * 1.02)
+    axis.axhline(1, color="#555555", linewidth=1)
+    axis.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
+    axis.set_ylabel(label)
+
+
+def draw(axis, points, colour, dash="-", marker="o"):
+    """A line through (x, y, steady); a point that was not steady is hollow."""
+    points = sorted(points)
+    axis.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, linestyle=dash)
+    for x, y, steady in points:
+        fill = (
+            dict(markerfacecolor=colour, zorder=2)
+            if steady
+            else dict(markerfacecolor="white", zorder=3)
+        )
+        axis.plot(x, y, marker, color=colour, **fill)
+
+
+def is_steady(record):
+    return record.get("steady", True)
+
+
+def coloured(colours):
+    """Legend entries of colours."""
+    return [
+        Line2D([], [], color=colour, linewidth=3, label=name) for name, colour in colours.items()
+    ]
+
+
+def styled(styles):
+    """Legend entries of dashes and markers, in grey."""
+    return [
+        Line2D([], [], color="#555555", linestyle=dash, marker=marker, label=name)
+        for name, (dash, marker) in styles.items()
+    ]
+
+
+def canvas(title, machine, panels=2):
+    """A figure with room for two lines above and for legends below."""
+    width = 5.6 * panels
+    figure, axes = plt.subplots(1, panels, figsize=(width, 5), dpi=150, squeeze=False)
+    figure.text(0.07 / width, 0.985, title, va="top", fontsize=13, fontweight="bold")
+    lines = textwrap.wrap(machine, 14 * round(width))
+    figure.text(0.07 / width, 0.925, "\n".join(lines), va="top", fontsize=9, color="#555555")
+    figure.machine_lines = len(lines)
+    return figure, list(axes[0])
+
+
+def finish(figure, legends, records):
+    """Lays the figure out, a row of legend for each kind of entry."""
+    if not all(is_steady(record) for record in records):
+        hollow = dict(color="#555555", marker="o", linestyle="", markerfacecolor="white")
+        legends = [
+            *legends,
+            [Line2D([], [], **hollow, label="hollow: the machine did not hold still")],
+        ]
+    columns = round(figure.get_figwidth() / 1.4)
+    bottom = 0.01
+    for handles in reversed(legends):
+        figure.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0, bottom),
+            ncols=min(columns, len(handles)),
+            fontsize=9,
+            handlelength=3.2,
+            borderaxespad=0,
+            borderpad=0.3,
+        )
+        bottom += 0.045 * -(-len(handles) // columns)
+    figure.tight_layout(rect=(0, bottom + 0.01, 1, 0.94 - 0.035 * figure.machine_lines), w_pad=3)
+    return figure
+
+
+def decode(records, machine):
+    """Speed and fraction of the read limit over context, by type and encoding."""
+    for (shape, threads), own in groups(
+        records, shape_of, lambda record: record["threads"]
+    ).items():
+        colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
+        styles = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
+        figure, (speed, fraction) = canvas(f"Decode, {shape}, {threads_label(threads)}", machine)
+        fractions = []
+        for (stored, encoding), line in groups(own, type_of, encoding_of).items():
+            style = colours[stored], *styles[encoding]
+            sequences = own[0].get("batch", 1)
+            draw(
+                speed,
+                [
+                    (r["context"], sequences * 1e3 / r["medianMilliseconds"], is_steady(r))
+                    for r in line
+                ],
+                *style,
+            )
+            # A horizon leaves bytes unread; where the processor's caches hold all, nothing limits.
+            limited = [r for r in line if "fractionOfReadLimit" in r and not r.get("alibiEpsilon")]
+            draw(
+                fraction,
+                [(r["context"], r["fractionOfReadLimit"], is_steady(r)) for r in limited],
+                *style,
+            )
+            fractions += [r["fractionOfReadLimit"] for r in limited]
+        contexts = [record["context"] for record in own]
+        for axis in (speed, fraction):
+            count_axis(axis, contexts, "context, tokens")
+        fraction.set_xlim(speed.get_xlim())
+        speed.set_title("Speed of one layer's attention")
+        log_speed_axis(speed, "tokens per second")
+        fraction.set_title("Of what memory can deliver")
+        fraction_axis(fraction, fractions, "bytes read per second ÷ read limit")
+        yield (
+            f"decode-{slug(shape)}-{slug(threads_label(threads))}",
+            finish(figure, [coloured(colours), styled(styles)], own),
+        )
+
+
+def prefill(records, machine):
+    """Speed and fraction of the peak over query length, by type, context and encoding."""
+    for (shape, threads), own in groups(
+        records, shape_of, lambda record: record["threads"]
+    ).items():
+        colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
+        # Each line is an encoding at a context.
+        names = sorted({(r["context"], encoding_of(r)) for r in own})
+        styles = {
+            name: (DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
+            for index, name in enumerate(names)
+        }
+        figure, (speed, fraction) = canvas(f"Prefill, {shape}, {threads_label(threads)}", machine)
+        keys = (type_of, encoding_of, lambda record: record["context"])
+        for (stored, encoding, context), line in groups(own, *keys).items():
+            style = colours[stored], *styles[context, encoding]
+            draw(
+                speed,
+                [(r["queryLength"], r["gigaflopsPerSecond"], is_steady(r)) for r in line],
+                *style,
+            )
+            draw(
+                fraction,
+                [(r["queryLength"], r["fractionOfPeak"], is_steady(r)) for r in line],
+                *style,
+            )
+        lengths = [record["queryLength"] for record in own]
+        for axis in (speed, fraction):
+            count_axis(axis, lengths, "query length, tokens")
+        speed.set_title("Speed of one layer's attention")
+        speed.set_ylim(0, max(record["gigaflopsPerSecond"] for record in own) * 1.08)
+        speed.set_ylabel("GFLOP/s, visible pairs only")
+        fraction.set_title("Of the arithmetic peak")
+        fraction_axis(
+            fraction,
+            [record["fractionOfPeak"] for record in own],
+            "GFLOP/s ÷ peak of the type's arithmetic",
+        )
+        entries = {
+            f"context {count_label(c)}, {encoding}": styles[c, encoding] for c, encoding in names
+        }
+        yield (
+            f"prefill-{slug(shape)}-{slug(threads_label(threads))}",
+            finish(figure, [coloured(colours), styled(entries)], own),
+        )
+
+
+def append(records, machine):
+    """What one more token costs the cache, over context, by type."""
+    for (shape,), own in groups(records, shape_of).items():
+        colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
+        figure, (axis,) = canvas(f"Growth by one token, {shape}", machine, panels=1)
+        styles = {"median": ("-", "o")}
+        for (stored,), line in groups(own, type_of).items():
+            draw(
+                axis,
+                [(r["context"], r["medianMilliseconds"] * 1e3, is_steady(r)) for r in line],
+                colours[stored],
+            )
+            tail = sorted(
+                (r["context"], r["p99Milliseconds"] * 1e3) for r in line if "p99Milliseconds" in r
+            )
+            if tail:
+                styles["99th percentile"] = (":", ".")
+                axis.plot(
+                    *zip(*tail, strict=True),
+                    color=colours[stored],
+                    linestyle=":",
+                    marker=".",
+                    linewidth=1.2,
+                )
+        count_axis(axis, [record["context"] for record in own], "context, tokens")
+        axis.set_title("Time of an append")
+        log_speed_axis(axis, "microseconds")
+        yield f"append-{slug(shape)}", finish(figure, [coloured(colours), styled(styles)], own)
+
+
+def model(records, machine):
+    """Tokens per second of a whole model over the depth of its cache, by engine."""
+
+    def engine_of(record):
+        return f"{record.get('engine', 'streaming-attention')} {type_of(record)}"
+
+    def depth_of(record):
+        return record.get("depth", record["context"])
+
+    for (name, operation), own in groups(
+        records, lambda r: r["model"], lambda r: r["operation"]
+    ).items():
+        engines = ordered(map(engine_of, own), [])
+        colours = colour_map(engines, [])
+        depths = sorted(set(map(depth_of, own)))
+        figure, (axis,) = canvas(f"{name}, {operation}", machine, panels=1)
+        for index, ((engine,), line) in enumerate(groups(own, engine_of).items()):
+            best = {}
+            for record in line:
+                best.setdefault(depth_of(record), []).append(record)
+            points = [
+                (
+                    depths.index(depth),
+                    sorted(r["tokensPerSecond"] for r in rs)[len(rs) // 2],
+                    all(map(is_steady, rs)),
+                )
+                for depth, rs in best.items()
+            ]
+            draw(axis, points, colours[engine], DASHES[index // len(COLOURS) % len(DASHES)])
+        axis.set_xticks(range(len(depths)), [count_label(depth) for depth in depths])
+        axis.set_xlabel("tokens already in the cache")
+        axis.set_title("Speed of the whole model")
+        log_speed_axis(axis, "tokens per second")
+        yield f"model-{slug(name)}-{operation}", finish(figure, [coloured(colours)], own)
+
+
+def threads_label(threads):
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
+def slug(text):
+    """A part of a file's name."""
+    kept = "".join(
+        character if character.isalnum() else "-" for character in text.replace(" heads × ", "x")
+    )
+    return "-".join(part for part in kept.lower().split("-") if part)
+
+
+def all_figures(records):
+    """Pairs of a file's name and its figure, for whatever the records hold."""
+    machine = machine_line(records)
+
+    def of(operation):
+        """Ours alone: attention in other engines is tools/compare-peers' table."""
+        own = [r for r in records if "engine" not in r and "model" not in r]
+        return [r for r in own if r["operation"] == operation]
+
+    with plt.rc_context(STYLE):
+        yield from decode(of("decode"), machine)
+        yield from prefill(of("prefill"), machine)
+        yield from append(of("append"), machine)
+        yield from model([r for r in records if "model" in r and "tokensPerSecond" in r], machine)

@@ -1,0 +1,72 @@
+"""Reads saved records: one JSON object per line, the first of them about the machine."""
+
+import json
+import re
+
+
+class RecordsError(Exception):
+    """A file that cannot be plotted; one line of what, where and why."""
+
+
+def read(path):
+    """The records of a file, in its order."""
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RecordsError(
+                f"{path}:{number}: not JSON ({error.msg}, column {error.colno})"
+            ) from None
+        if not isinstance(record, dict) or "operation" not in record:
+            raise RecordsError(
+                f"{path}:{number}: not a record; each line is an object with an 'operation'"
+            )
+        records.append(record)
+    return records
+
+
+def machine_line(records):
+    """The processor and the program, for a figure's second line."""
+    machine = next((record for record in records if record["operation"] == "machine"), None)
+    if machine is None:
+        return "machine not recorded"
+    processor = re.sub(r"\((?:R|TM)\)|\bCPU\b", "", machine["processor"])
+    parts = [
+        " ".join(processor.split()),
+        f"{machine['cpus']} CPUs",
+        machine["instructionSet"],
+        machine["version"],
+    ]
+    if machine.get("note"):
+        parts.append(machine["note"])
+    return " · ".join(parts)
+
+
+def type_of(record):
+    """How keys and values are stored, as one name."""
+    key, value = record["keyType"], record["valueType"]
+    return key if key == value else f"{key}/{value}"
+
+
+def encoding_of(record):
+    """The fused encoding, with the horizon where ALiBi has one."""
+    position = record.get("position", "none")
+    epsilon = record.get("alibiEpsilon", 0)
+    return f"{position}, ε = {epsilon:g}".replace("e-0", "e-") if epsilon else position
+
+
+def shape_of(record):
+    heads = f"{record['queryHeads']}/{record['kvHeads']} heads × {record['headDimension']}"
+    batch = record.get("batch", 1)
+    return heads if batch == 1 else f"{heads}, {batch} sequences"
+
+
+def groups(records, *keys):
+    """Records by the values of `keys`, each group and the order within as they come."""
+    result = {}
+    for record in records:
+        result.setdefault(tuple(key(record) for key in keys), []).append(record)
+    return result
