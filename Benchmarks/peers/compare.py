@@ -201,9 +201,7 @@ def progress(text):
 
 
 def arguments(names):
-    parser = Parser(
-        prog="tools/compare-peers", description=__doc__.splitlines()[0]
-    )
+    parser = Parser(prog="tools/compare-peers", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--only",
         action="append",
