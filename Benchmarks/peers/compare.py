@@ -139,8 +139,11 @@ def ours(attend, comparison, operation, threads):
     common = ["--threads", str(threads), "--json"]
     if comparison.model:
         command = [attend, "bench", "model", str(engines.MODEL)]
-        command += ["--context", str(comparison.context)]
-        command += ["--query-length", str(1 if operation == "decode" else comparison.query_length)]
+        command += ["--depth", str(comparison.context)]
+        command += [
+            "--prompt-length",
+            str(0 if operation == "decode" else comparison.query_length),
+        ]
         command += ["--key-type", "f16,bf16" if operation == "decode" else "bf16"]
     else:
         command = [attend, "bench", operation, "--context", str(comparison.context)]
@@ -153,7 +156,7 @@ def ours(attend, comparison, operation, threads):
         words = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
         raise EngineError(words[-1])
     records = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
-    wanted = [record for record in records if record.get("operation") != "machine"]
+    wanted = [record for record in records if record["operation"] == operation]
     return [dict(record, engine=engines.OURS) for record in wanted]
 
 

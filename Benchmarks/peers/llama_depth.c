@@ -162,6 +162,7 @@ int main(int count, char **arguments) {
 
     puts("READY");
     fflush(stdout);
+    const char *name = strrchr(arguments[1], '/');
     const char *value_type = strcmp(type, "q8_KV") ? type : "q8_0";
     char operation[16];
     double seconds;
@@ -173,7 +174,7 @@ int main(int count, char **arguments) {
         printf("{\"engine\":\"%s\",\"version\":\"%s\",\"operation\":\"%s\",\"model\":\"%s\",\"depth\":%d,\"context\":%d,"
                "\"queryLength\":%d,\"queryHeads\":9,\"kvHeads\":3,\"headDimension\":64,\"keyType\":\"%s\",\"valueType\":\"%s\","
                "\"threads\":%d,\"medianMilliseconds\":%.4f,\"minimumMilliseconds\":%.4f,\"tokensPerSecond\":%.4f}\n",
-               ENGINE, VERSION, operation, "SmolLM2-135M-Instruct.Q4_1", depth, depth + length, length, type, value_type, threads,
+               ENGINE, VERSION, operation, name ? name + 1 : arguments[1], depth, depth + length, length, type, value_type, threads,
                timing.median, timing.minimum, length * 1e3 / timing.median);
         fflush(stdout);
     }

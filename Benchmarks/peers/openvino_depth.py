@@ -29,7 +29,8 @@ def main():
     model, cache_type, depth, queries, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
     scheduler = genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
-    scheduler.max_num_batched_tokens = max(queries, 512)
+    # A prompt at once, as LLMPipeline does by itself; sparsity lies between pieces.
+    scheduler.max_num_batched_tokens = 2048 if depth > SPARSE_FROM else depth + queries
     scheduler.dynamic_split_fuse = True
     if depth > SPARSE_FROM:
         scheduler.use_sparse_attention = True
@@ -86,7 +87,7 @@ def main():
     fields = dict(
         engine="OpenVINO GenAI",
         version=genai.__version__.split("-")[0],
-        model=pathlib.Path(model).stem,
+        model=pathlib.Path(model).name,
         depth=depth,
         queryHeads=9,
         kvHeads=3,

@@ -3,13 +3,10 @@
 import textwrap
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402  (the back end is chosen first)
-from matplotlib import ticker  # noqa: E402
-from matplotlib.lines import Line2D  # noqa: E402
-from records import encoding_of, groups, machine_line, shape_of, type_of  # noqa: E402
+from matplotlib import ticker
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from records import encoding_of, groups, machine_line, machinery_of, shape_of, type_of
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -133,7 +130,8 @@ def styled(styles):
 def canvas(title, machine, panels=2):
     """A figure with room for two lines above and for legends below."""
     width = 5.6 * panels
-    figure, axes = plt.subplots(1, panels, figsize=(width, 5), dpi=150, squeeze=False)
+    figure = Figure(figsize=(width, 5), dpi=150)
+    axes = figure.subplots(1, panels, squeeze=False)
     figure.text(0.07 / width, 0.985, title, va="top", fontsize=13, fontweight="bold")
     lines = textwrap.wrap(machine, 14 * round(width))
     figure.text(0.07 / width, 0.925, "\n".join(lines), va="top", fontsize=9, color="#555555")
@@ -169,12 +167,10 @@ def finish(figure, legends, records):
 
 def decode(records, machine):
     """Speed and fraction of the read limit over context, by type and encoding."""
-    for (shape, threads), own in groups(
-        records, shape_of, lambda record: record["threads"]
-    ).items():
+    for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
         styles = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
-        figure, (speed, fraction) = canvas(f"Decode, {shape}, {threads_label(threads)}", machine)
+        figure, (speed, fraction) = canvas(f"Decode, {shape}, {machinery}", machine)
         fractions = []
         for (stored, encoding), line in groups(own, type_of, encoding_of).items():
             style = colours[stored], *styles[encoding]
@@ -204,16 +200,14 @@ def decode(records, machine):
         fraction.set_title("Of what memory can deliver")
         fraction_axis(fraction, fractions, "bytes read per second ÷ read limit")
         yield (
-            f"decode-{slug(shape)}-{slug(threads_label(threads))}",
+            f"decode-{slug(shape)}-{slug(machinery)}",
             finish(figure, [coloured(colours), styled(styles)], own),
         )
 
 
 def prefill(records, machine):
     """Speed and fraction of the peak over query length, by type, context and encoding."""
-    for (shape, threads), own in groups(
-        records, shape_of, lambda record: record["threads"]
-    ).items():
+    for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
         # Each line is an encoding at a context.
         names = sorted({(r["context"], encoding_of(r)) for r in own})
@@ -221,7 +215,7 @@ def prefill(records, machine):
             name: (DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
             for index, name in enumerate(names)
         }
-        figure, (speed, fraction) = canvas(f"Prefill, {shape}, {threads_label(threads)}", machine)
+        figure, (speed, fraction) = canvas(f"Prefill, {shape}, {machinery}", machine)
         keys = (type_of, encoding_of, lambda record: record["context"])
         for (stored, encoding, context), line in groups(own, *keys).items():
             style = colours[stored], *styles[context, encoding]
@@ -251,39 +245,33 @@ def prefill(records, machine):
             f"context {count_label(c)}, {encoding}": styles[c, encoding] for c, encoding in names
         }
         yield (
-            f"prefill-{slug(shape)}-{slug(threads_label(threads))}",
+            f"prefill-{slug(shape)}-{slug(machinery)}",
             finish(figure, [coloured(colours), styled(entries)], own),
         )
 
 
 def append(records, machine):
-    """What one more token costs the cache, over context, by type."""
-    for (shape,), own in groups(records, shape_of).items():
+    """What one more token costs the cache, over context, by type and encoding."""
+    for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
-        figure, (axis,) = canvas(f"Growth by one token, {shape}", machine, panels=1)
-        styles = {"median": ("-", "o")}
-        for (stored,), line in groups(own, type_of).items():
-            draw(
-                axis,
-                [(r["context"], r["medianMilliseconds"] * 1e3, is_steady(r)) for r in line],
-                colours[stored],
-            )
-            tail = sorted(
-                (r["context"], r["p99Milliseconds"] * 1e3) for r in line if "p99Milliseconds" in r
-            )
-            if tail:
-                styles["99th percentile"] = (":", ".")
-                axis.plot(
-                    *zip(*tail, strict=True),
-                    color=colours[stored],
-                    linestyle=":",
-                    marker=".",
-                    linewidth=1.2,
-                )
+        marks = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
+        figure, (axis,) = canvas(f"Growth by one token, {shape}, {machinery}", machine, panels=1)
+        styles = {}
+        for (stored, encoding), line in groups(own, type_of, encoding_of).items():
+            for name, field, dash in [
+                ("median", "medianMilliseconds", "-"),
+                ("99th percentile", "p99Milliseconds", ":"),
+            ]:
+                points = [(r["context"], r[field] * 1e3, is_steady(r)) for r in line if field in r]
+                if points:
+                    styles[f"{encoding}, {name}"] = dash, marks[encoding][1]
+                    draw(axis, points, colours[stored], *styles[f"{encoding}, {name}"])
         count_axis(axis, [record["context"] for record in own], "context, tokens")
-        axis.set_title("Time of an append")
+        layers = sorted({record["layers"] for record in own})
+        axis.set_title(f"Time of a token in all of {', '.join(map(str, layers))} layers")
         log_speed_axis(axis, "microseconds")
-        yield f"append-{slug(shape)}", finish(figure, [coloured(colours), styled(styles)], own)
+        legends = [coloured(colours), styled(styles)]
+        yield f"append-{slug(shape)}-{slug(machinery)}", finish(figure, legends, own)
 
 
 def model(records, machine):
@@ -322,10 +310,6 @@ def model(records, machine):
         yield f"model-{slug(name)}-{operation}", finish(figure, [coloured(colours)], own)
 
 
-def threads_label(threads):
-    return "1 thread" if threads == 1 else f"{threads} threads"
-
-
 def slug(text):
     """A part of a file's name."""
     kept = "".join(
@@ -343,7 +327,7 @@ def all_figures(records):
         own = [r for r in records if "engine" not in r and "model" not in r]
         return [r for r in own if r["operation"] == operation]
 
-    with plt.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):
         yield from decode(of("decode"), machine)
         yield from prefill(of("prefill"), machine)
         yield from append(of("append"), machine)

@@ -37,7 +37,6 @@ def main():
                 path = options.to / f"{name}.{kind}"
                 figure.savefig(path, metadata=metadata)
                 print(path)
-            figures.plt.close(figure)
             drawn += 1
         if drawn == 0:
             raise records.RecordsError(

@@ -64,6 +64,12 @@ def shape_of(record):
     return heads if batch == 1 else f"{heads}, {batch} sequences"
 
 
+def machinery_of(record):
+    """Threads and instruction set."""
+    threads = record["threads"]
+    return f"{threads} thread{'' if threads == 1 else 's'}, {record['instructionSet']}"
+
+
 def groups(records, *keys):
     """Records by the values of `keys`, each group and the order within as they come."""
     result = {}
