@@ -77,8 +77,15 @@ extension AttentionEngine {
   /// What a run over the layer read.
   private func report(layer: Int) -> AttentionReport {
     let settings = settings[layer]
-    return AttentionReport(
-      keyValueBytesRead: plan.shapeEntries[settings.shape] * settings.pageBytes)
+    if settings.horizon == nil {
+      return AttentionReport(
+        keyValueBytesRead: plan.shapeEntries[settings.shape] * settings.pageBytes)
+    }
+    return horizon.report(plan, jobs: jobs(ofShape: settings.shape), pageBytes: settings.pageBytes)
+  }
+
+  private func jobs(ofShape shape: Int) -> Range<Int> {
+    plan.shapeJobs[shape]..<plan.shapeJobs[shape + 1]
   }
 
   private func runTiles(
@@ -112,11 +119,41 @@ extension AttentionEngine {
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),
       pages: UnsafePointer(pages.baseAddress), queries: queries, output: output,
       logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
-      scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes)
-    return unsafe workers.run(count, context: &run, cancellation: cancellation) {
-      context, tile, worker in
+      scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes,
+      horizon: horizonRun(layer: layer))
+    guard unsafe runTiles(count, &run, cancellation) else { return false }
+    guard unsafe run.horizon != nil else { return true }
+    horizon.planLater(plan, jobs: jobs(ofShape: settings.shape), workerCount: workers.count)
+    if horizon.later.tiles.count == 0 { return true }
+    unsafe run.jobs = UnsafePointer(horizon.later.jobs.baseAddress)
+    unsafe run.tiles = UnsafePointer(horizon.later.tiles.baseAddress)
+    return unsafe runTiles(horizon.later.tiles.count, &run, cancellation)
+  }
+
+  private func runTiles(
+    _ count: Int, _ run: inout LayerRun, _ cancellation: CancellationFlag?
+  ) -> Bool {
+    unsafe workers.run(count, context: &run, cancellation: cancellation) { context, tile, worker in
       unsafe TileRunner.run(
         UnsafePointer(context.assumingMemoryBound(to: LayerRun.self)), tile: tile, worker: worker)
     }
+  }
+
+  /// What a layer with a horizon adds to its run; nil for others.
+  private func horizonRun(layer: Int) -> HorizonRun? {
+    let settings = settings[layer]
+    guard let bounds = settings.horizon else { return nil }
+    unsafe horizon.norms.removeAll()
+    if plan.hasEntries(inTable: settings.table) {
+      for kvHead in 0..<shapes[settings.shape].kvHeads {
+        unsafe horizon.norms.appendReserved(
+          UnsafePointer(cache.pageNorms(layer: layer, kvHead: kvHead)))
+      }
+    }
+    return unsafe HorizonRun(
+      settings: bounds,
+      references: plan.references.baseAddress + plan.shapeReferences[settings.shape],
+      norms: UnsafePointer(horizon.norms.baseAddress), states: horizon.states.baseAddress,
+      cuts: horizon.cuts.baseAddress, outcomes: horizon.outcomes.baseAddress)
   }
 }
