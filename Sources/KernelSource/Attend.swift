@@ -122,8 +122,11 @@ func attendEntry(
   var row = 0
   while row < rows {
     let token = (firstRow + row) / group
-    let slots = visibleSlots(
+    var slots = visibleSlots(
       entry.pointee, task.pointee.positions[token], task.pointee.visibility)
+    if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
+      slots = SlotRange(low: 64, high: 0)
+    }
     seen[unchecked: row] = slots
     if slots.low > common.low { common.low = slots.low }
     if slots.high < common.high { common.high = slots.high }

@@ -8,6 +8,7 @@ func writePageSlots(_ task: UnsafePointer<SlotTask>) {
     while token < task.pointee.tokenCount {
       writeKey(task, token, ordered, paired)
       writeValue(task, token)
+      if let norms = task.pointee.norms { raise(norms, task, token, ordered) }
       token += 1
     }
   }
@@ -107,4 +108,55 @@ func writeValue(_ task: UnsafePointer<SlotTask>, _ token: Int) {
     }
     channel += width
   }
+}
+
+/// Raises a page's bounds to the norms of a token's key (in rotary order, as it was rounded) and value.
+///
+/// A page with a number that is not finite gets a key norm of +∞, so that it is always read.
+@inline(never)
+func raise(
+  _ norms: UnsafeMutablePointer<PageNorms>, _ task: UnsafePointer<SlotTask>, _ token: Int,
+  _ ordered: UnsafePointer<Float>
+) {
+  let key = normBound(ordered, task.pointee.keyWidth, task.pointee.keyElement)
+  let value = normBound(
+    task.pointee.values + token * task.pointee.valueTokenStride, task.pointee.valueWidth,
+    task.pointee.valueElement)
+  if key > norms.pointee.key { norms.pointee.key = key }
+  if value > norms.pointee.value { norms.pointee.value = value }
+  if value == .infinity { norms.pointee.key = .infinity }
+}
+
+/// An upper bound of the norm of `width` numbers once they are rounded to `element`; +∞ if one is not finite then.
+///
+/// With u = 2⁻²⁴: the sum of squares is short by at most width·u of itself and width·2⁻¹⁴⁹ where squares underflow, its
+/// root by another u; rounding adds 2⁻¹¹ (f16) or 2⁻⁸ (bf16) of each number at most, and f16 half of its smallest
+/// number, 2⁻²⁵. f16 rounds to infinity from 65,520 on; an overflow of bf16 overflows the sum of squares too.
+@inline(__always)
+func normBound(_ row: UnsafePointer<Float>, _ width: Int, _ element: StoredElement) -> Float {
+  var sums = Vector()
+  var largest = Vector()
+  var channel = 0
+  while channel + 16 <= width {
+    let v = attention_load(row + channel)
+    sums = attention_fma(v, v, sums)
+    largest = attention_maximum(largest, attention_magnitude(v))
+    channel += 16
+  }
+  var sum = attention_sum(sums)
+  var most = attention_largest(largest)
+  while channel < width {
+    let x = row[channel]
+    sum += x * x
+    let size = x < 0 ? -x : x
+    if size > most { most = size }
+    channel += 1
+  }
+  let rounding: Float = element.isBFloat16 ? 0x1p-8 : element.isFloat16 ? 0x1p-11 : 0
+  let smallest: Float = element.isFloat16 ? Float(width) * 0x1p-25 : 0x1p-60
+  let bound =
+    attention_square_root(sum) * (1 + rounding + (Float(width) + 64) * 0x1p-23) + smallest
+  // Not below: a sum that is not a number compares with nothing.
+  if element.isFloat16 && most >= 65_520 { return .infinity }
+  return bound < .infinity ? bound : .infinity
 }

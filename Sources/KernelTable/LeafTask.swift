@@ -63,6 +63,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var group: Int
   /// Position of each query token, `[rowCount / group]`.
   package var positions: UnsafePointer<Int>
+  /// One byte per row, not 0 for a row that this leaf contributes nothing to: its state becomes (−∞, 0, 0); nil for none.
+  package var hiddenRows: UnsafePointer<UInt8>?
 
   // MARK: Keys and values
   package var entries: UnsafePointer<LeafEntry>
@@ -134,6 +136,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.rowCount = rowCount
     unsafe self.group = group
     unsafe self.positions = positions
+    unsafe hiddenRows = nil
     unsafe self.entries = entries
     unsafe self.entryCount = entryCount
     unsafe self.pages = pages

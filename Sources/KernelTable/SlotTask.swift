@@ -25,12 +25,15 @@
   package var keyWidth: Int
   package var valueWidth: Int
   package var valueOffset: Int
+  /// Raised to the norms of what is written, rounded up, if not nil.
+  package var norms: UnsafeMutablePointer<PageNorms>?
 
   package init(
     keys: UnsafePointer<Float>, keyTokenStride: Int, values: UnsafePointer<Float>,
     valueTokenStride: Int, tokenCount: Int, turns: UnsafePointer<Float>?, pairs: Int,
     pairOrder: PairOrder, page: UnsafeMutableRawPointer, firstSlot: Int, keyElement: StoredElement,
-    valueElement: StoredElement, keyWidth: Int, valueWidth: Int, valueOffset: Int
+    valueElement: StoredElement, keyWidth: Int, valueWidth: Int, valueOffset: Int,
+    norms: UnsafeMutablePointer<PageNorms>? = nil
   ) {
     unsafe self.keys = keys
     unsafe self.keyTokenStride = keyTokenStride
@@ -47,5 +50,6 @@
     unsafe self.keyWidth = keyWidth
     unsafe self.valueWidth = valueWidth
     unsafe self.valueOffset = valueOffset
+    unsafe self.norms = norms
   }
 }

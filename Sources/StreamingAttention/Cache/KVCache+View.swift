@@ -48,7 +48,19 @@ extension KVCache {
     layer: Int, kvHead: Int
   ) -> UnsafePointer<UnsafeMutableRawPointer?> {
     let pool = pools[poolOfLayer[layer]]
-    return unsafe pool.addresses.column(pool.firstColumns[indexInPool[layer]] + kvHead)
+    return unsafe UnsafePointer(
+      pool.addresses.column(pool.firstColumns[indexInPool[layer]] + kvHead))
+  }
+
+  /// Bounds of what the pages of a layer and KV head hold, by page number, until the next reservation.
+  ///
+  /// Slot writers keep them. Whoever writes pages by other means sets those of each page that it has filled; until
+  /// then they are `PageNorms.unknown`, and the page is read whenever a row sees it.
+  ///
+  /// - Precondition: A page has been reserved in the layer's table.
+  package func pageNorms(layer: Int, kvHead: Int) -> UnsafeMutablePointer<PageNorms> {
+    let pool = pools[poolOfLayer[layer]]
+    return unsafe pool.norms.column(pool.firstColumns[indexInPool[layer]] + kvHead)
   }
 
   /// The writer of one layer for the `request`-th request of the step in progress.
@@ -60,12 +72,17 @@ extension KVCache {
     let table = state.tables[poolOfLayer[layer]]
     let start = table.reservedStart
     let isEmpty = state.reservedTokens == 0
+    let firstColumn = table.pool.firstColumns[indexInPool[layer]]
     return unsafe SlotWriter(
       tokenCount: state.reservedTokens, firstSlot: start.slot,
       firstPosition: state.nextPosition, anchor: table.nextAnchor, kernels: kernels,
       entries: isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + start.entry) },
       pages: isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
-      columnStride: table.pool.addresses.capacity, shape: layers[layer],
+      columnStride: table.pool.addresses.capacity,
+      norms: isEmpty ? nil : pageNorms(layer: layer, kvHead: 0),
+      normStride: table.pool.norms.capacity,
+      savedNorms: table.savedNorms.address.map { unsafe $0 + firstColumn },
+      stepNumber: table.stepNumber, shape: layers[layer],
       valueOffset: layout(ofLayer: layer).valueOffset)
   }
 

@@ -1,7 +1,9 @@
+import KernelTable
+
 /// The page sets of all layers with the same retention, and the extents that hold their pages.
 ///
 /// A *column* is one layer and KV head of the pool: `[layer][KV head]` flattened.
-final class PagePool {
+@safe final class PagePool {
   let retention: Retention
   /// Numbers of the cache's layers that the pool serves, ascending.
   let layers: [Int]
@@ -23,7 +25,9 @@ final class PagePool {
   var extentNumbers = NumberPool()
   /// Where an extent begins in its arena: `[extent][column]`.
   var extentOffsets = GrowingTable<Int>()
-  var addresses: AddressTable
+  var addresses: ColumnTable<UnsafeMutableRawPointer?>
+  /// Bounds of what the pages hold.
+  var norms: ColumnTable<PageNorms>
 
   init(
     retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]]
@@ -44,7 +48,8 @@ final class PagePool {
     largestExtent = ExtentRule.largestExtent(retention)
     self.arenas = arenas
     nodeCount = arenas[0].count
-    addresses = AddressTable(columnCount: columnCount)
+    unsafe addresses = ColumnTable(columnCount: columnCount)
+    norms = ColumnTable(columnCount: columnCount)
   }
 
   /// Bytes of the distinct live pages.
@@ -56,7 +61,8 @@ final class PagePool {
   func addSet(to extent: Int32, offset: Int) throws(CacheError) -> Int32 {
     try setNumbers.prepare()
     try sets.reserveCapacity(setNumbers.count + 1)
-    try addresses.reserveCapacity(setNumbers.count + 1)
+    try unsafe addresses.reserveCapacity(setNumbers.count + 1)
+    try norms.reserveCapacity(setNumbers.count + 1)
     let index = extents[Int(extent)].usedPages
     let number = setNumbers.take()
     let set = PageSet(
@@ -69,6 +75,7 @@ final class PagePool {
     forEachColumn { column, layer, _ in
       unsafe addresses[column, Int(number)] = address(
         extent: extent, column: column, layer: layer, index: Int(index))
+      norms[column, Int(number)] = .unknown
     }
     return number
   }

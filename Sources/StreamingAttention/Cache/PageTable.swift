@@ -1,3 +1,5 @@
+import KernelTable
+
 /// One sequence's entries in one pool, oldest first.
 final class PageTable {
   /// What a step that is given up goes back to.
@@ -19,6 +21,10 @@ final class PageTable {
   private(set) var pagesWritten = 0
   private var nextNumber = 0
   private var mark = Mark()
+  /// Counts `begin`.
+  private(set) var stepNumber = 0
+  /// What `undo` sets the norms of the newest page before the step back to, by column.
+  private(set) var savedNorms = GrowingTable<SavedNorms>()
 
   init(pool: PagePool) { self.pool = pool }
 
@@ -48,6 +54,7 @@ final class PageTable {
 
   /// Remembers the state that `undo` goes back to.
   func begin() {
+    stepNumber += 1
     mark = Mark(
       entryCount: entries.count,
       endSlot: entries.count > 0 ? entries[entries.count - 1].endSlot : 0,
@@ -58,6 +65,10 @@ final class PageTable {
   func reserve(
     _ tokenCount: Int, at position: Int, from budget: inout MemoryBudget
   ) throws(CacheError) {
+    if savedNorms.count == 0 {
+      try savedNorms.reserveCapacity(pool.columnCount)
+      savedNorms.resize(to: pool.columnCount, filler: SavedNorms(step: 0, norms: .unknown))
+    }
     var position = position
     var remaining = tokenCount
     if entries.count > 0 {
@@ -115,9 +126,19 @@ final class PageTable {
     }
     extent = mark.extent
     if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = true }
-    if entries.count > 0 { entries[entries.count - 1].endSlot = mark.endSlot }
+    if entries.count > 0 {
+      entries[entries.count - 1].endSlot = mark.endSlot
+      restoreNorms(ofPage: Int(entries[entries.count - 1].page))
+    }
     pagesWritten = mark.pagesWritten
     nextNumber = mark.nextNumber
+  }
+
+  /// Takes back what the step's writers did to the bounds of a page that had live slots before.
+  private func restoreNorms(ofPage page: Int) {
+    for column in 0..<savedNorms.count where savedNorms[column].step == stepNumber {
+      pool.norms[column, page] = savedNorms[column].norms
+    }
   }
 
   /// Makes the reserved slots live, and gives back what the retention no longer keeps.
@@ -168,7 +189,7 @@ final class PageTable {
       pool.forEachColumn { column, layer, _ in
         // SAFETY: a reserved page is committed and `pageBytes` long.
         let address = unsafe pool.addresses[column, page]
-        unsafe address.initializeMemory(
+        unsafe address?.initializeMemory(
           as: UInt8.self, repeating: byte, count: pool.layouts[layer].pageBytes)
       }
     }

@@ -24,6 +24,12 @@ import KernelTable
   /// Page addresses of KV head 0; those of the next head follow `columnStride` further.
   let pages: UnsafePointer<UnsafeMutableRawPointer?>?
   let columnStride: Int
+  /// Bounds of the pages of KV head 0; those of the next head follow `normStride` further.
+  let norms: UnsafeMutablePointer<PageNorms>?
+  let normStride: Int
+  /// By KV head, what the bounds of a page that had live slots before were, for a step that is given up.
+  let savedNorms: UnsafeMutablePointer<SavedNorms>?
+  let stepNumber: Int
   let shape: LayerShape
   let valueOffset: Int
 
@@ -49,6 +55,8 @@ import KernelTable
     for index in touched {
       let tokens = unsafe tokens(ofPage: index)
       guard let page = unsafe column[Int(entries[index].page)] else { continue }
+      let norms = unsafe norms(
+        ofPage: Int(entries[index].page), kvHead: kvHead, isNew: index > 0 || firstSlot == 0)
       let first = tokens.lowerBound
       let pairs = unsafe shape.rotaryPairs
       var task = unsafe SlotTask(
@@ -60,8 +68,28 @@ import KernelTable
         pairOrder: shape.rotaryPairing == .halves ? .halves : .interleaved, page: page,
         firstSlot: index == 0 ? firstSlot : 0, keyElement: shape.keyType.stored,
         valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,
-        valueWidth: shape.valueWidth, valueOffset: valueOffset)
+        valueWidth: shape.valueWidth, valueOffset: valueOffset, norms: norms)
       unsafe kernels.writeSlots(&task)
     }
+  }
+
+  /// The bounds that the tokens written to a page raise: a new page starts from nothing, the old bounds of another
+  /// are saved once in a step.
+  private func norms(
+    ofPage page: Int, kvHead: Int, isNew: Bool
+  ) -> UnsafeMutablePointer<PageNorms>? {
+    // SAFETY: the reservation made room for the page in every column, and for every column in `savedNorms`; like the
+    // page itself, its bounds are written by one thread.
+    guard let norms = unsafe norms.map({ unsafe $0 + kvHead * normStride + page }) else {
+      return nil
+    }
+    if isNew {
+      unsafe norms.pointee = .empty
+    } else if let saved = unsafe savedNorms.map({ unsafe $0 + kvHead }),
+      unsafe saved.pointee.step != stepNumber
+    {
+      unsafe saved.pointee = SavedNorms(step: stepNumber, norms: norms.pointee)
+    }
+    return unsafe norms
   }
 }

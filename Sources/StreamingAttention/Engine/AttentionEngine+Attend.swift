@@ -12,12 +12,14 @@ extension AttentionEngine {
   ///   - cancellation: Looked at between tiles.
   /// - Throws: ``AttentionError`` for a wrong length or without a step; ``AttentionError/cancelled``, after
   ///   which `output` holds some of the rows only.
+  /// - Returns: What was read, and a bound on what was left out.
+  @discardableResult
   public func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     cancellation: CancellationFlag? = nil
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     var none = MutableSpan<Float>()
-    try attend(
+    return try attend(
       layer: layer, queries: queries, into: &output, logSumExp: &none, wantsLogSumExp: false,
       cancellation: cancellation)
   }
@@ -32,10 +34,12 @@ extension AttentionEngine {
   ///     row that sees no key and has no sink.
   ///   - cancellation: Looked at between tiles.
   /// - Throws: ``AttentionError`` as the other `attend`.
+  /// - Returns: As the other `attend`.
+  @discardableResult
   public func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     logSumExp: inout MutableSpan<Float>, cancellation: CancellationFlag? = nil
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     try attend(
       layer: layer, queries: queries, into: &output, logSumExp: &logSumExp, wantsLogSumExp: true,
       cancellation: cancellation)
@@ -44,14 +48,14 @@ extension AttentionEngine {
   private func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     logSumExp: inout MutableSpan<Float>, wantsLogSumExp: Bool, cancellation: CancellationFlag?
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     try checkStep(layer: layer, for: "attend")
     let shape = shapes[settings[layer].shape]
     let rows = plan.queryCount * shape.queryHeads
     try checkLength("queries", queries.count, rows * shape.keyWidth)
     try checkLength("output", output.count, rows * shape.valueWidth)
     if wantsLogSumExp { try checkLength("logSumExp", logSumExp.count, rows) }
-    if rows == 0 { return }
+    if rows == 0 { return AttentionReport() }
     let finished = unsafe queries.withUnsafeBufferPointer { queries in
       unsafe output.withUnsafeMutableBufferPointer { output in
         unsafe logSumExp.withUnsafeMutableBufferPointer { logSumExp in
@@ -67,6 +71,21 @@ extension AttentionEngine {
       counters.reset()
       throw .cancelled
     }
+    return report(layer: layer)
+  }
+
+  /// What a run over the layer read.
+  private func report(layer: Int) -> AttentionReport {
+    let settings = settings[layer]
+    if settings.horizon == nil {
+      return AttentionReport(
+        keyValueBytesRead: plan.shapeEntries[settings.shape] * settings.pageBytes)
+    }
+    return horizon.report(plan, jobs: jobs(ofShape: settings.shape), pageBytes: settings.pageBytes)
+  }
+
+  private func jobs(ofShape shape: Int) -> Range<Int> {
+    plan.shapeJobs[shape]..<plan.shapeJobs[shape + 1]
   }
 
   private func runTiles(
@@ -100,11 +119,41 @@ extension AttentionEngine {
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),
       pages: UnsafePointer(pages.baseAddress), queries: queries, output: output,
       logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
-      scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes)
-    return unsafe workers.run(count, context: &run, cancellation: cancellation) {
-      context, tile, worker in
+      scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes,
+      horizon: horizonRun(layer: layer))
+    guard unsafe runTiles(count, &run, cancellation) else { return false }
+    guard unsafe run.horizon != nil else { return true }
+    horizon.planLater(plan, jobs: jobs(ofShape: settings.shape), workerCount: workers.count)
+    if horizon.later.tiles.count == 0 { return true }
+    unsafe run.jobs = UnsafePointer(horizon.later.jobs.baseAddress)
+    unsafe run.tiles = UnsafePointer(horizon.later.tiles.baseAddress)
+    return unsafe runTiles(horizon.later.tiles.count, &run, cancellation)
+  }
+
+  private func runTiles(
+    _ count: Int, _ run: inout LayerRun, _ cancellation: CancellationFlag?
+  ) -> Bool {
+    unsafe workers.run(count, context: &run, cancellation: cancellation) { context, tile, worker in
       unsafe TileRunner.run(
         UnsafePointer(context.assumingMemoryBound(to: LayerRun.self)), tile: tile, worker: worker)
     }
+  }
+
+  /// What a layer with a horizon adds to its run; nil for others.
+  private func horizonRun(layer: Int) -> HorizonRun? {
+    let settings = settings[layer]
+    guard let bounds = settings.horizon else { return nil }
+    unsafe horizon.norms.removeAll()
+    if plan.hasEntries(inTable: settings.table) {
+      for kvHead in 0..<shapes[settings.shape].kvHeads {
+        unsafe horizon.norms.appendReserved(
+          UnsafePointer(cache.pageNorms(layer: layer, kvHead: kvHead)))
+      }
+    }
+    return unsafe HorizonRun(
+      settings: bounds,
+      references: plan.references.baseAddress + plan.shapeReferences[settings.shape],
+      norms: UnsafePointer(horizon.norms.baseAddress), states: horizon.states.baseAddress,
+      cuts: horizon.cuts.baseAddress, outcomes: horizon.outcomes.baseAddress)
   }
 }

@@ -39,11 +39,12 @@ extension AttentionEngine {
     try plan.cutTiles(shapes: shapes, workerCount: workers.count)
     for tables in turns { try tables.fill(for: plan) }
     try states.discardAndResize(to: plan.stateFloats)
+    try horizon.prepare(for: plan, workerCount: workers.count)
     counters.reserve(plan.counterCount)
     var needed = 0
     for shape in shapes {
       let rows = plan.largestJobRows(group: shape.group)
-      needed = max(needed, TileRunner.scratchBytes(for: shape, rowCount: rows))
+      needed = max(needed, unsafe TileScratch.byteCount(for: shape, rowCount: rows))
     }
     // Whole pages of the machine, so that two workers never share a cache line.
     scratchBytes = (needed + 4095) / 4096 * 4096

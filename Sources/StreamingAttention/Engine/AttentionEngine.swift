@@ -32,6 +32,7 @@ import KernelTable
   var writers: [SlotWriter] = unsafe []
   var pages: GrowingBuffer<UnsafePointer<UnsafeMutableRawPointer?>>
   var states: GrowingBuffer<Float>
+  var horizon: HorizonWorkspace
   var counters = MergeCounters()
   var scratch: GrowingBuffer<UInt8>
   var scratchBytes = 0
@@ -62,6 +63,8 @@ import KernelTable
     unsafe pages = try GrowingBuffer()
     try unsafe pages.reserveCapacity(cache.layers.reduce(0) { max($0, $1.kvHeads) })
     states = try GrowingBuffer()
+    horizon = try HorizonWorkspace(
+      largestHeadCount: cache.layers.reduce(0) { max($0, $1.kvHeads) })
     scratch = try GrowingBuffer()
 
     var settings: [LayerSettings] = []
@@ -71,10 +74,13 @@ import KernelTable
       let stored = cache.layers[index]
       try layer.check(layer: index, stored: stored)
       let table = cache.table(ofLayer: index)
+      let horizon = HorizonSettings(
+        layer, keyWidth: stored.keyWidth, keyType: stored.keyType)
       let shape = PlanShape(
         table: table, queryHeads: layer.queryHeads, kvHeads: stored.kvHeads,
         keyWidth: stored.keyWidth, valueWidth: stored.valueWidth,
-        isCausal: layer.mask == .causal, window: layer.window ?? .max)
+        isCausal: layer.mask == .causal, window: layer.window ?? .max,
+        hasHorizon: horizon != nil)
       let shapeIndex = shapes.firstIndex(of: shape) ?? shapes.count
       if shapeIndex == shapes.count { shapes.append(shape) }
       var rotation = -1
@@ -90,12 +96,13 @@ import KernelTable
           shape: shapeIndex, table: table, keyElement: stored.keyType.stored,
           valueElement: stored.valueType.stored,
           valueOffset: cache.layout(ofLayer: index).valueOffset,
+          pageBytes: cache.layout(ofLayer: index).pageBytes,
           scale: layer.scale ?? 1 / Float(stored.keyWidth).squareRoot(),
           softcap: layer.softcap ?? 0, rotation: rotation, pairs: layer.rotary?.pairCount ?? 0,
           pairOrder: layer.rotary?.pairing == .interleaved ? .interleaved : .halves,
           rotaryScale: layer.rotary.map { Float($0.attentionFactor * $0.attentionFactor) } ?? 1,
           firstSlope: layer.alibi == nil ? -1 : slopes.count,
-          firstSink: layer.sinks == nil ? -1 : sinks.count))
+          firstSink: layer.sinks == nil ? -1 : sinks.count, horizon: horizon))
       for slope in layer.alibi?.slopes ?? [] { try slopes.append(slope) }
       for sink in layer.sinks ?? [] { try sinks.append(sink) }
     }

@@ -8,6 +8,7 @@ struct LayerSettings: BitwiseCopyable {
   var keyElement: StoredElement
   var valueElement: StoredElement
   var valueOffset: Int
+  var pageBytes: Int
   var scale: Float
   var softcap: Float
   /// Index into the engine's rotations, or −1.
@@ -18,6 +19,8 @@ struct LayerSettings: BitwiseCopyable {
   /// First of this layer's slopes and sinks among those of all layers, or −1.
   var firstSlope: Int
   var firstSink: Int
+  /// Nil where everything visible is read.
+  var horizon: HorizonSettings?
 }
 
 /// Everything that the tiles of one `attend` call read: plain values and borrowed addresses.
@@ -51,6 +54,8 @@ struct LayerSettings: BitwiseCopyable {
   /// Scratch of worker 0; the next worker's follows `scratchBytes` further.
   var scratch: UnsafeMutableRawPointer
   var scratchBytes: Int
+  /// Nil where everything visible is read.
+  var horizon: HorizonRun?
 }
 
 /// A softmax state of some rows in memory: `[maxima | denominators | outputs]`.

@@ -47,6 +47,12 @@ struct MergeSpan: Equatable, BitwiseCopyable {
     self.lastTile = lastTile
   }
 
+  /// Above every tree: one tile takes all leaves.
+  static let wholeLevel = 40
+
+  /// The span of a job that is one tile.
+  static var whole: MergeSpan { MergeSpan(tileLevel: wholeLevel, firstTile: 0, lastTile: 0) }
+
   var tileCount: Int { lastTile - firstTile + 1 }
 
   /// Levels above the tiles until one node is left.

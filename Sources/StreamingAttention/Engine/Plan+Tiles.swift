@@ -2,80 +2,68 @@ extension Plan {
   /// Cuts the rows of every request into jobs and tiles, for each of the shapes.
   mutating func cutTiles(shapes: [PlanShape], workerCount: Int) throws(AttentionError) {
     for shape in shapes {
+      let firstJob = jobs.count
+      try shapeJobs.append(firstJob)
       try shapeTiles.append(tiles.count)
-      try cutTiles(of: shape, workerCount: workerCount)
+      try shapeEntries.append(try listJobs(of: shape))
+      try shapeReferences.append(references.count)
+      if shape.hasHorizon { try listReferences(of: shape, jobs: firstJob..<jobs.count) }
+      let size = TileSize(totalCost: totalCost(firstJob..<jobs.count), workerCount: workerCount)
+      cutJobs(firstJob..<jobs.count, size)
+      try listTiles(of: firstJob..<jobs.count)
     }
+    try shapeJobs.append(jobs.count)
     try shapeTiles.append(tiles.count)
   }
 
-  private mutating func cutTiles(of shape: PlanShape, workerCount: Int) throws(AttentionError) {
+  /// Lists a shape's jobs with the leaves that they see; the number of entries that they see in all.
+  private mutating func listJobs(of shape: PlanShape) throws(AttentionError) -> Int {
     let queriesPerJob = max(1, Self.rowsPerJob / shape.group)
-    let level = tileLevel(of: shape, queriesPerJob: queriesPerJob, workerCount: workerCount)
-    var (floats, counters) = (0, 0)
+    var entriesSeen = 0
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let request = requests[r]
+      let table = tables[shape.table * requests.count + r]
+      let leafEntries = SummationOrder.leafEntries(liveEntries: table.entryCount)
       // Later rows see more leaves: they come first, so that the last tiles to be taken are short.
       var first = (request.queryCount - 1) / queriesPerJob * queriesPerJob
       while first >= 0 {
         let count = min(queriesPerJob, request.queryCount - first)
         let seen = leavesSeen(
-          request: r, shape: shape, from: positions[request.queryPosition + first],
+          by: table, shape: shape, from: positions[request.queryPosition + first],
           to: positions[request.queryPosition + first + count - 1])
+        let entryCost = TileSize.entryCost(rowCount: count * shape.group)
+        entriesSeen += shape.kvHeads * entryCount(ofLeaves: seen)
         for kvHead in 0..<shape.kvHeads {
-          try cutJob(
+          try jobs.append(
             PlannedJob(
-              request: r, kvHead: kvHead, firstQuery: first, queryCount: count,
-              span: MergeSpan(tileLevel: level, firstTile: 0, lastTile: 0), firstFloat: floats,
-              firstCounter: counters),
-            leaves: seen)
-          let span = jobs[jobs.count - 1].span
-          if span.tileCount > 1 {
-            floats +=
-              unsafe span.tileCount
-              * StateRows.floatCount(
-                rowCount: count * shape.group, outputStride: shape.outputStride)
-            counters += span.innerNodeCount
-          }
+              number: jobs.count, request: r, kvHead: kvHead, firstQuery: first, queryCount: count,
+              rowCount: count * shape.group,
+              stateFloats: unsafe StateRows.floatCount(
+                rowCount: count * shape.group, outputStride: shape.outputStride),
+              firstLeaf: seen.lowerBound, leafCount: seen.count, leafCost: leafEntries * entryCost))
         }
         first -= queriesPerJob
       }
     }
-    stateFloats = max(stateFloats, floats)
-    counterCount = max(counterCount, counters)
+    return entriesSeen
   }
 
-  private mutating func cutJob(_ planned: PlannedJob, leaves seen: Range<Int>)
-    throws(AttentionError)
-  {
-    var job = planned
-    if seen.isEmpty {
-      try jobs.append(job)
-      try tiles.append(PlannedTile(job: jobs.count - 1, index: -1, firstLeaf: 0, leafCount: 0))
-      return
-    }
-    let level = job.span.tileLevel
-    job.span.firstTile = leaves[seen.lowerBound].number >> level
-    job.span.lastTile = leaves[seen.upperBound - 1].number >> level
-    // A missing tile would be waited for in vain.
-    precondition(
-      leaves[seen.upperBound - 1].number - leaves[seen.lowerBound].number == seen.count - 1)
-    try jobs.append(job)
-    var first = seen.lowerBound
-    while first < seen.upperBound {
-      let index = leaves[first].number >> level
-      var end = first + 1
-      while end < seen.upperBound, leaves[end].number >> level == index { end += 1 }
-      try tiles.append(
-        PlannedTile(job: jobs.count - 1, index: index, firstLeaf: first, leafCount: end - first))
-      first = end
-    }
+  /// Entries of neighbouring leaves.
+  private func entryCount(ofLeaves range: Range<Int>) -> Int {
+    guard let last = range.last else { return 0 }
+    return leaves[last].firstEntry + leaves[last].entryCount - leaves[range.lowerBound].firstEntry
+  }
+
+  private func totalCost(_ range: Range<Int>) -> Int {
+    var cost = 0
+    for index in range { cost += jobs[index].cost }
+    return cost
   }
 
   /// Leaves (indices into `leaves`) with a slot that a row at one of the positions sees.
-  private func leavesSeen(request: Int, shape: PlanShape, from first: Int, to last: Int) -> Range<
-    Int
-  > {
-    let table = tables[shape.table * requests.count + request]
+  private func leavesSeen(
+    by table: PlannedTable, shape: PlanShape, from first: Int, to last: Int
+  ) -> Range<Int> {
     var range = table.firstLeaf..<(table.firstLeaf + table.leafCount)
     if shape.isCausal {
       while let end = range.last, leaves[end].firstPosition > last {
@@ -90,24 +78,41 @@ extension Plan {
     return range
   }
 
-  /// Level of the tiles in the tree of leaves: many rows take all leaves in one tile, few rows are cut by
-  /// leaves until every worker has about 24 tiles to take.
-  private func tileLevel(of shape: PlanShape, queriesPerJob: Int, workerCount: Int) -> Int {
-    var jobCount = 0
-    var leafCount = 0
-    for r in 0..<requests.count where requests[r].queryCount > 0 {
-      let blocks = (requests[r].queryCount + queriesPerJob - 1) / queriesPerJob
-      jobCount += blocks * shape.kvHeads
-      leafCount +=
-        blocks * shape.kvHeads * tables[shape.table * requests.count + r].leafCount
+  /// Decides the size of each job's tiles, and gives its states and counters their places.
+  private mutating func cutJobs(_ range: Range<Int>, _ size: TileSize) {
+    var (floats, counters) = (0, 0)
+    var later = LaterNeeds()
+    for index in range where jobs[index].leafCount > 0 {
+      if jobs[index].horizon == .inTile, size.isSplit(jobs[index]) {
+        jobs[index].horizon = .references
+        jobs[index].firstReferenceFloat = later.referenceFloats
+        jobs[index].firstCut = later.cuts
+        later.add(jobs[index])
+      } else if jobs[index].horizon == .none {
+        jobs[index].cut(size, leaves: leaves)
+        jobs[index].place(&floats, &counters)
+      }
     }
-    if workerCount == 1 || jobCount >= 24 * workerCount { return 40 }
-    let wanted = leafCount / (24 * workerCount)
-    return wanted < 1 ? 0 : Int.bitWidth - 1 - wanted.leadingZeroBitCount
+    if later.jobs > 0 {
+      floats = max(floats, later.largestStateFloats(workerCount: size.workerCount))
+      counters = max(counters, later.largestCounterCount(workerCount: size.workerCount))
+      laterNeeds.formMaximum(with: later)
+    }
+    stateFloats = max(stateFloats, floats)
+    counterCount = max(counterCount, counters)
   }
-}
 
-extension Plan {
+  /// Lists the tiles of jobs, those of the largest tiles first.
+  private mutating func listTiles(of range: Range<Int>) throws(AttentionError) {
+    try order.reserveCapacity(range.count)
+    order.sort(jobs, range)
+    for place in 0..<range.count {
+      let job = jobs[order[place]]
+      try tiles.reserveCapacity(tiles.count + job.span.tileCount)
+      tiles.appendReserved(tilesOf: job, number: job.number, leaves: leaves)
+    }
+  }
+
   /// Rows of the largest job of a shape with that group.
   func largestJobRows(group: Int) -> Int {
     let queriesPerJob = max(1, Self.rowsPerJob / group)
@@ -116,5 +121,30 @@ extension Plan {
       rows = max(rows, min(queriesPerJob, requests[r].queryCount) * group)
     }
     return rows
+  }
+}
+
+extension GrowingBuffer where Element == PlannedTile {
+  /// Appends a job's tiles, oldest leaves first, within capacity reserved before.
+  mutating func appendReserved(
+    tilesOf job: PlannedJob, number: Int, leaves: borrowing GrowingBuffer<PlannedLeaf>
+  ) {
+    if job.leafCount == 0 {
+      appendReserved(PlannedTile(job: number, index: -1, firstLeaf: 0, leafCount: 0))
+      return
+    }
+    let level = job.span.tileLevel
+    let end = job.firstLeaf + job.leafCount
+    // A missing tile would be waited for in vain.
+    precondition(leaves[end - 1].number - leaves[job.firstLeaf].number == job.leafCount - 1)
+    var first = job.firstLeaf
+    while first < end {
+      let index = leaves[first].number >> level
+      var next = first + 1
+      while next < end, leaves[next].number >> level == index { next += 1 }
+      appendReserved(
+        PlannedTile(job: number, index: index, firstLeaf: first, leafCount: next - first))
+      first = next
+    }
   }
 }

@@ -10,6 +10,8 @@ struct PlanShape: Hashable {
   var isCausal: Bool
   /// `Int.max` where there is none.
   var window: Int
+  /// Whether leaves may be left unread because of their distance.
+  var hasHorizon = false
 
   var group: Int { queryHeads / kvHeads }
   /// Floats from one row of a state's outputs to the next.
@@ -54,20 +56,7 @@ struct PlannedLeaf: BitwiseCopyable {
   var lastPosition: Int
 }
 
-/// A block of query rows of one request and KV head, over all the leaves that any of them sees.
-struct PlannedJob: BitwiseCopyable {
-  var request: Int
-  var kvHead: Int
-  /// Query tokens, relative to the request's first.
-  var firstQuery: Int
-  var queryCount: Int
-  var span: MergeSpan
-  /// First of its state slots, and first of its counters, in the workspace; unused by a job of one tile.
-  var firstFloat: Int
-  var firstCounter: Int
-}
-
-/// What one call of a worker covers: some neighbouring leaves of a job.
+/// What one call of a worker covers: some neighbouring leaves of a job, or a job that finds its own.
 struct PlannedTile: BitwiseCopyable {
   var job: Int
   /// Index at the span's tile level; −1 for a job that sees nothing.
@@ -98,8 +87,19 @@ struct Plan: ~Copyable {
   /// For each shape: its jobs and tiles.
   var jobs: GrowingBuffer<PlannedJob>
   var tiles: GrowingBuffer<PlannedTile>
+  /// First job of each shape, and one more.
+  var shapeJobs: GrowingBuffer<Int>
   /// First tile of each shape, and one more.
   var shapeTiles: GrowingBuffer<Int>
+  /// For each shape, the pages that its jobs see in all.
+  var shapeEntries: GrowingBuffer<Int>
+  /// For each shape, the first of its rows in `references`; empty unless it has a horizon.
+  var shapeReferences: GrowingBuffer<Int>
+  /// `[shape with a horizon][query row]`.
+  var references: GrowingBuffer<RowReferences>
+  var order: SizeOrder
+  /// What is planned between the two runs of a layer with a horizon.
+  var laterNeeds = LaterNeeds()
   /// Floats of partial states and number of counters that the largest shape needs.
   var stateFloats = 0
   var counterCount = 0
@@ -117,7 +117,12 @@ struct Plan: ~Copyable {
     let anchors = try GrowingBuffer<Int>()
     let jobs = try GrowingBuffer<PlannedJob>()
     let tiles = try GrowingBuffer<PlannedTile>()
+    let shapeJobs = try GrowingBuffer<Int>()
     let shapeTiles = try GrowingBuffer<Int>()
+    let shapeEntries = try GrowingBuffer<Int>()
+    let shapeReferences = try GrowingBuffer<Int>()
+    let references = try GrowingBuffer<RowReferences>()
+    let order = try SizeOrder()
     self.requests = requests
     self.positions = positions
     self.tables = tables
@@ -127,7 +132,12 @@ struct Plan: ~Copyable {
     self.anchors = anchors
     self.jobs = jobs
     self.tiles = tiles
+    self.shapeJobs = shapeJobs
     self.shapeTiles = shapeTiles
+    self.shapeEntries = shapeEntries
+    self.shapeReferences = shapeReferences
+    self.references = references
+    self.order = order
   }
 
   mutating func removeAll() {
@@ -140,7 +150,12 @@ struct Plan: ~Copyable {
     anchors.removeAll()
     jobs.removeAll()
     tiles.removeAll()
+    shapeJobs.removeAll()
     shapeTiles.removeAll()
+    shapeEntries.removeAll()
+    shapeReferences.removeAll()
+    references.removeAll()
+    laterNeeds = LaterNeeds()
     (stateFloats, counterCount, tokenCount, queryCount) = (0, 0, 0, 0)
   }
 }

@@ -9,48 +9,52 @@ enum TileRunner {
   /// States that may wait on the stack at once: one per level of a tree over every leaf there can be.
   static let stackDepth = 24
 
-  /// Bytes of scratch that a worker needs for a tile of the shape.
-  static func scratchBytes(for shape: PlanShape, rowCount: Int) -> Int {
-    let state = unsafe StateRows.floatCount(rowCount: rowCount, outputStride: shape.outputStride)
-    let kernel = unsafe LeafTask.scratchBytes(rowCount: rowCount, keyWidth: shape.keyWidth)
-    return stackDepth * state * 4 + kernel
-  }
-
   /// Computes tile `index` of the run on worker `worker`.
   static func run(_ run: UnsafePointer<LayerRun>, tile index: Int, worker: Int) {
     // SAFETY: indices come from the plan; `scratch` belongs to this worker for the length of the run.
     let tile = unsafe run.pointee.tiles[index]
     let job = unsafe run.pointee.jobs[tile.job]
-    let rowCount = unsafe job.queryCount * run.pointee.shape.group
-    let scratch = unsafe run.pointee.scratch + worker * run.pointee.scratchBytes
-    let stateFloats = unsafe StateRows.floatCount(
-      rowCount: rowCount, outputStride: run.pointee.shape.outputStride)
-    let stack = unsafe scratch.assumingMemoryBound(to: Float.self)
-    let kernelScratch = unsafe scratch + stackDepth * stateFloats * 4
-
-    let depth = unsafe sweep(
-      run, tile: tile, job: job, stack: stack, stateFloats: stateFloats, scratch: kernelScratch)
-    let state = unsafe StateRows(at: stack, rowCount: rowCount)
-    if depth == 0 { unsafe clear(state, rowCount: rowCount, run) }
+    let scratch = unsafe TileScratch(
+      at: run.pointee.scratch + worker * run.pointee.scratchBytes, job: job,
+      hasHorizon: run.pointee.shape.hasHorizon)
+    var known: HorizonTile?
+    if let horizon = unsafe run.pointee.horizon, job.horizon != .none {
+      if job.horizon != .rest {
+        unsafe runHorizon(run, horizon, tile: tile, job: job, scratch: scratch)
+        return
+      }
+      unsafe known = horizonTile(horizon, job: job, scratch: scratch)
+    }
+    unsafe sweep(run, tile: tile, job: job, horizon: known, scratch: scratch)
+    let state = unsafe StateRows(at: scratch.stack, rowCount: job.rowCount)
     if job.span.tileCount == 1 {
       unsafe finish(run, job: job, state: state)
     } else {
-      unsafe join(run, job: job, tile: tile, state: state, stateFloats: stateFloats)
+      unsafe join(run, job: job, tile: tile, state: state)
     }
   }
 
   /// Computes the tile's leaves onto the stack and joins them into the state at its bottom.
-  private static func sweep(
-    _ run: UnsafePointer<LayerRun>, tile: PlannedTile, job: PlannedJob,
-    stack: UnsafeMutablePointer<Float>, stateFloats: Int, scratch: UnsafeMutableRawPointer
-  ) -> Int {
-    let rowCount = unsafe job.queryCount * run.pointee.shape.group
+  static func sweep(
+    _ run: UnsafePointer<LayerRun>, tile: PlannedTile, job: PlannedJob, horizon: HorizonTile?,
+    scratch: TileScratch
+  ) {
+    let (stack, stateFloats, rowCount) = unsafe (scratch.stack, job.stateFloats, job.rowCount)
     var nodes = InlineArray<24, MergeNode>(repeating: MergeNode(level: 0, index: 0))
     var depth = 0
     for leafIndex in tile.firstLeaf..<(tile.firstLeaf + tile.leafCount) {
       let leaf = unsafe run.pointee.leaves[leafIndex]
       let state = unsafe StateRows(at: stack + depth * stateFloats, rowCount: rowCount)
-      unsafe attend(run, job: job, leaf: leaf, state: state, scratch: scratch)
+      if let horizon = unsafe horizon, job.isReference(leafIndex) {
+        unsafe copyReference(
+          leafIndex, job: job, horizon: horizon, outputStride: run.pointee.shape.outputStride,
+          to: state)
+      } else {
+        unsafe attend(
+          run, job: job, leaf: leaf,
+          hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
+          scratch: scratch.kernel)
+      }
       var node = MergeNode(level: 0, index: leaf.number)
       var waiting = false
       while !waiting {
@@ -72,7 +76,9 @@ enum TileRunner {
       depth -= 1
       unsafe merge(run, stack: stack, stateFloats: stateFloats, left: depth - 1, rowCount: rowCount)
     }
-    return depth
+    if depth == 0 {
+      unsafe clear(StateRows(at: stack, rowCount: rowCount), rowCount: rowCount, run)
+    }
   }
 
   /// Joins stack entry `left + 1` into stack entry `left`.
@@ -97,9 +103,9 @@ enum TileRunner {
     unsafe run.pointee.kernels.merge(&task)
   }
 
-  private static func attend(
-    _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf, state: StateRows,
-    scratch: UnsafeMutableRawPointer
+  static func attend(
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf,
+    hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: UnsafeMutableRawPointer
   ) {
     let shape = unsafe run.pointee.shape
     let settings = unsafe run.pointee.settings
@@ -112,7 +118,7 @@ enum TileRunner {
     var task = unsafe LeafTask(
       queries: run.pointee.queries + (request.firstQuery + job.firstQuery) * tokenStride
         + head * shape.keyWidth,
-      tokenStride: tokenStride, headStride: shape.keyWidth, rowCount: job.queryCount * shape.group,
+      tokenStride: tokenStride, headStride: shape.keyWidth, rowCount: job.rowCount,
       group: shape.group, positions: run.pointee.positions + position,
       entries: run.pointee.entries + leaf.firstEntry, entryCount: leaf.entryCount,
       pages: run.pointee.pages[job.kvHead], keyElement: settings.keyElement,
@@ -125,6 +131,7 @@ enum TileRunner {
       runTurns: run.pointee.runTurns.map { unsafe $0 + table.firstRun * turnFloats },
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
       outputStride: shape.outputStride, scratch: scratch)
+    unsafe task.hiddenRows = hiddenRows
     unsafe run.pointee.kernels.attend(&task)
   }
 
@@ -136,10 +143,9 @@ enum TileRunner {
 
   /// Stores a tile's state and joins upwards as long as this worker is the second to arrive.
   private static func join(
-    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, state: StateRows,
-    stateFloats: Int
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, state: StateRows
   ) {
-    let rowCount = unsafe job.queryCount * run.pointee.shape.group
+    let (rowCount, stateFloats) = (job.rowCount, job.stateFloats)
     let span = job.span
     // SAFETY: the plan gave the job `tileCount` slots from `firstFloat` and `innerNodeCount` counters.
     let slots = unsafe run.pointee.states + job.firstFloat

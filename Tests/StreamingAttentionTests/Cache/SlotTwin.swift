@@ -77,7 +77,26 @@ enum SlotTwin {
           unsafe store(neighbour == 0 ? number : 0, values, index, task.valueElement)
         }
       }
+      let value = unsafe (0..<task.valueWidth).map {
+        unsafe task.values[token * task.valueTokenStride + $0]
+      }
+      if let norms = unsafe task.norms {
+        let (key, value) = unsafe (
+          norm(stored, task.keyElement), norm(value, task.valueElement)
+        )
+        unsafe norms.pointee.key = max(norms.pointee.key, value.isFinite ? key : .infinity)
+        unsafe norms.pointee.value = max(norms.pointee.value, value)
+      }
     }
+  }
+
+  /// The norm of numbers as they are stored, rounded up; +∞ if one is not finite.
+  private static func norm(_ numbers: [Float], _ element: StoredElement) -> Float {
+    let sum = numbers.reduce(0.0) { sum, number in
+      let stored = Double(rounded(number, element))
+      return sum + stored * stored
+    }
+    return sum.isFinite ? Float(sum.squareRoot()).nextUp : .infinity
   }
 
   static func store(

@@ -23,6 +23,8 @@ struct HarnessRequest {
 final class EngineHarness {
   let engine: AttentionEngine
   let layer: LayerAttention
+  /// Of the latest rows.
+  private(set) var report = AttentionReport()
 
   init(
     _ example: AttentionCase, layer: LayerAttention? = nil, cache: KVCache? = nil,
@@ -71,7 +73,7 @@ final class EngineHarness {
     var logSumExp = [Float](repeating: .nan, count: rowCount)
     var outputSpan = output.mutableSpan
     var lseSpan = logSumExp.mutableSpan
-    try engine.attend(
+    report = try engine.attend(
       layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan,
       cancellation: cancellation)
     var first = 0

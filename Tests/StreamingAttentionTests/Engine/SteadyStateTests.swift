@@ -14,6 +14,8 @@ private struct Decoding {
 
   init(workers: Workers) throws {
     let rotary = try RotaryEmbedding(headDimension: 64, rotaryDimensions: 64, pairing: .halves)
+    // Steep and flat heads: some read their reference leaves only, some more, some everything.
+    let alibi = try ALiBi(slopes: [0.5, 0.1, 0.03, 0.02, 0.001, 0])
     let window = 100
     let shapes = (0..<Self.layerCount).map { layer in
       LayerShape(
@@ -24,7 +26,8 @@ private struct Decoding {
     let layers = (0..<Self.layerCount).map { layer in
       LayerAttention(
         queryHeads: 6, window: layer == 1 ? window : nil,
-        sinks: layer == 2 ? Array(repeating: 0, count: 6) : nil, rotary: rotary)
+        sinks: layer == 2 ? Array(repeating: 0, count: 6) : nil, rotary: rotary,
+        alibi: layer == 3 ? alibi : nil, alibiEpsilon: 0.01)
     }
     let cache = try KVCache(layers: shapes, stripes: [nil], memoryLimit: 1 << 28)
     engine = try AttentionEngine(cache: cache, layers: layers, workers: workers)
@@ -53,8 +56,10 @@ private struct Decoding {
   ) throws(AttentionError) {
     for layer in 0..<Self.layerCount {
       try engine.append(layer: layer, keys: keys.span, values: keys.span)
-      try engine.attend(
+      let report = try engine.attend(
         layer: layer, queries: queries.span, into: &output, logSumExp: &logSumExp)
+      // One of the KV heads of the layer with a horizon skips leaves, the other reads all.
+      precondition((report.keyValueBytesSkipped > 0) == (layer == 3))
     }
   }
 }
