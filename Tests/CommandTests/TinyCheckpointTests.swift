@@ -5,6 +5,7 @@ import Testing
 struct TinyCheckpointTests {
   static let names = [
     "llama_default", "llama_linear", "llama_llama3", "llama_yarn", "mistral_swa", "qwen2", "qwen3",
+    "bloom_alibi", "mpt_alibi",
   ]
 
   private struct References: Decodable {
