@@ -5,6 +5,8 @@ import StreamingAttention
 struct Activations {
   /// The residual stream.
   private(set) var hidden: [Float] = []
+  /// What attention read in all layers of the last step.
+  private(set) var report = AttentionReport()
   private var normed: [Float] = []
   private var queries: [Float] = []
   private var keys: [Float] = []
@@ -35,6 +37,7 @@ struct Activations {
     Self.resize(&attended, to: rows * shape.queryHeads * shape.valueWidth)
     Self.resize(&gated, to: rows * shape.feedForwardWidth)
     Self.resize(&up, to: rows * shape.feedForwardWidth)
+    report = AttentionReport()
     try embed(inputs, in: context)
     for index in 0..<shape.layers {
       try attend(index, in: context)
@@ -98,7 +101,7 @@ struct Activations {
     } catch {
       throw ModelError(error)
     }
-    try Self.attend(queries, layer: index, into: &attended, in: context)
+    report.add(try Self.attend(queries, layer: index, into: &attended, in: context))
     addToHidden(layer.attentionOutputBias)
     try Self.multiply(
       attended, by: layer.attentionOutput, into: &hidden, accumulating: true, in: context)
@@ -133,10 +136,10 @@ struct Activations {
 
   private static func attend(
     _ queries: [Float], layer: Int, into output: inout [Float], in context: Context
-  ) throws(ModelError) {
+  ) throws(ModelError) -> AttentionReport {
     do throws(AttentionError) {
       var span = output.mutableSpan
-      try context.engine.attend(
+      return try context.engine.attend(
         layer: layer, queries: queries.span, into: &span, cancellation: context.cancellation)
     } catch {
       throw ModelError(error)

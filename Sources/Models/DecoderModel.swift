@@ -76,10 +76,18 @@ public final class DecoderModel: Sendable {
   /// How each layer attends, for sequences of at most `context` tokens.
   ///
   /// A scaling that depends on the length is evaluated there, once for the whole sequence.
-  public func attention(context: Int) -> [LayerAttention] {
+  ///
+  /// - Parameters:
+  ///   - context: Tokens of a sequence at most.
+  ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread.
+  /// - Returns: One description per layer.
+  public func attention(
+    context: Int, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon
+  ) -> [LayerAttention] {
     let layer = LayerAttention(
       queryHeads: shape.queryHeads, window: shape.window,
-      rotary: shape.rotary?.resolved(forLength: context), alibi: shape.alibi)
+      rotary: shape.rotary?.resolved(forLength: context), alibi: shape.alibi,
+      alibiEpsilon: alibiEpsilon)
     return Array(repeating: layer, count: shape.layers)
   }
 }

@@ -12,12 +12,14 @@ extension AttentionEngine {
   ///   - cancellation: Looked at between tiles.
   /// - Throws: ``AttentionError`` for a wrong length or without a step; ``AttentionError/cancelled``, after
   ///   which `output` holds some of the rows only.
+  /// - Returns: What was read, and a bound on what was left out.
+  @discardableResult
   public func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     cancellation: CancellationFlag? = nil
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     var none = MutableSpan<Float>()
-    try attend(
+    return try attend(
       layer: layer, queries: queries, into: &output, logSumExp: &none, wantsLogSumExp: false,
       cancellation: cancellation)
   }
@@ -32,10 +34,12 @@ extension AttentionEngine {
   ///     row that sees no key and has no sink.
   ///   - cancellation: Looked at between tiles.
   /// - Throws: ``AttentionError`` as the other `attend`.
+  /// - Returns: As the other `attend`.
+  @discardableResult
   public func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     logSumExp: inout MutableSpan<Float>, cancellation: CancellationFlag? = nil
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     try attend(
       layer: layer, queries: queries, into: &output, logSumExp: &logSumExp, wantsLogSumExp: true,
       cancellation: cancellation)
@@ -44,14 +48,14 @@ extension AttentionEngine {
   private func attend(
     layer: Int, queries: Span<Float>, into output: inout MutableSpan<Float>,
     logSumExp: inout MutableSpan<Float>, wantsLogSumExp: Bool, cancellation: CancellationFlag?
-  ) throws(AttentionError) {
+  ) throws(AttentionError) -> AttentionReport {
     try checkStep(layer: layer, for: "attend")
     let shape = shapes[settings[layer].shape]
     let rows = plan.queryCount * shape.queryHeads
     try checkLength("queries", queries.count, rows * shape.keyWidth)
     try checkLength("output", output.count, rows * shape.valueWidth)
     if wantsLogSumExp { try checkLength("logSumExp", logSumExp.count, rows) }
-    if rows == 0 { return }
+    if rows == 0 { return AttentionReport() }
     let finished = unsafe queries.withUnsafeBufferPointer { queries in
       unsafe output.withUnsafeMutableBufferPointer { output in
         unsafe logSumExp.withUnsafeMutableBufferPointer { logSumExp in
@@ -67,6 +71,14 @@ extension AttentionEngine {
       counters.reset()
       throw .cancelled
     }
+    return report(layer: layer)
+  }
+
+  /// What a run over the layer read.
+  private func report(layer: Int) -> AttentionReport {
+    let settings = settings[layer]
+    return AttentionReport(
+      keyValueBytesRead: plan.shapeEntries[settings.shape] * settings.pageBytes)
   }
 
   private func runTiles(

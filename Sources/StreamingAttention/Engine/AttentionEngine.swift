@@ -90,6 +90,7 @@ import KernelTable
           shape: shapeIndex, table: table, keyElement: stored.keyType.stored,
           valueElement: stored.valueType.stored,
           valueOffset: cache.layout(ofLayer: index).valueOffset,
+          pageBytes: cache.layout(ofLayer: index).pageBytes,
           scale: layer.scale ?? 1 / Float(stored.keyWidth).squareRoot(),
           softcap: layer.softcap ?? 0, rotation: rotation, pairs: layer.rotary?.pairCount ?? 0,
           pairOrder: layer.rotary?.pairing == .interleaved ? .interleaved : .halves,

@@ -32,6 +32,9 @@ extension LayerAttention {
         alibi.slopes.count == queryHeads, "number of ALiBi slopes", alibi.slopes.count,
         "one for each of \(queryHeads) query heads")
     }
+    try demand(
+      alibiEpsilon >= 0 && alibiEpsilon < 1, "ALiBi epsilon", alibiEpsilon,
+      "a number from 0 on, below 1")
     if let rotary {
       try demand(
         stored.rotaryPairs == rotary.pairCount && stored.rotaryPairing == rotary.pairing,

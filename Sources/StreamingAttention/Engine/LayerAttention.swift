@@ -24,12 +24,19 @@ public struct LayerAttention: Sendable, Equatable {
   ///
   /// May be combined with a rotation.
   public var alibi: ALiBi?
+  /// Leaves of an ALiBi head that provably weigh at most this part of a row's softmax are not read; 0 reads all.
+  ///
+  /// At least 0 and below 1. See ``AttentionReport/skippedMassBound``.
+  public var alibiEpsilon: Float
+
+  /// The part of the softmax mass that ``alibiEpsilon`` lets go unless told otherwise.
+  public static let defaultALiBiEpsilon: Float = 1e-7
 
   /// Describes a layer's attention; the defaults are causal, scaled by 1/√keyWidth, without positions.
   public init(
     queryHeads: Int, scale: Float? = nil, mask: AttentionMask = .causal, window: Int? = nil,
     softcap: Float? = nil, sinks: [Float]? = nil, rotary: RotaryEmbedding? = nil,
-    alibi: ALiBi? = nil
+    alibi: ALiBi? = nil, alibiEpsilon: Float = defaultALiBiEpsilon
   ) {
     self.queryHeads = queryHeads
     self.scale = scale
@@ -39,5 +46,6 @@ public struct LayerAttention: Sendable, Equatable {
     self.sinks = sinks
     self.rotary = rotary
     self.alibi = alibi
+    self.alibiEpsilon = alibiEpsilon
   }
 }

@@ -8,6 +8,7 @@ struct LayerSettings: BitwiseCopyable {
   var keyElement: StoredElement
   var valueElement: StoredElement
   var valueOffset: Int
+  var pageBytes: Int
   var scale: Float
   var softcap: Float
   /// Index into the engine's rotations, or −1.

@@ -12,6 +12,7 @@ extension Plan {
     let queriesPerJob = max(1, Self.rowsPerJob / shape.group)
     let level = tileLevel(of: shape, queriesPerJob: queriesPerJob, workerCount: workerCount)
     var (floats, counters) = (0, 0)
+    var entriesSeen = 0
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let request = requests[r]
       // Later rows see more leaves: they come first, so that the last tiles to be taken are short.
@@ -21,6 +22,7 @@ extension Plan {
         let seen = leavesSeen(
           request: r, shape: shape, from: positions[request.queryPosition + first],
           to: positions[request.queryPosition + first + count - 1])
+        entriesSeen += shape.kvHeads * entryCount(ofLeaves: seen)
         for kvHead in 0..<shape.kvHeads {
           try cutJob(
             PlannedJob(
@@ -42,6 +44,13 @@ extension Plan {
     }
     stateFloats = max(stateFloats, floats)
     counterCount = max(counterCount, counters)
+    try shapeEntries.append(entriesSeen)
+  }
+
+  /// Entries of neighbouring leaves.
+  private func entryCount(ofLeaves range: Range<Int>) -> Int {
+    guard let last = range.last else { return 0 }
+    return leaves[last].firstEntry + leaves[last].entryCount - leaves[range.lowerBound].firstEntry
   }
 
   private mutating func cutJob(_ planned: PlannedJob, leaves seen: Range<Int>)

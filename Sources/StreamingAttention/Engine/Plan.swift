@@ -100,6 +100,8 @@ struct Plan: ~Copyable {
   var tiles: GrowingBuffer<PlannedTile>
   /// First tile of each shape, and one more.
   var shapeTiles: GrowingBuffer<Int>
+  /// For each shape, the pages that its jobs see in all.
+  var shapeEntries: GrowingBuffer<Int>
   /// Floats of partial states and number of counters that the largest shape needs.
   var stateFloats = 0
   var counterCount = 0
@@ -118,6 +120,7 @@ struct Plan: ~Copyable {
     let jobs = try GrowingBuffer<PlannedJob>()
     let tiles = try GrowingBuffer<PlannedTile>()
     let shapeTiles = try GrowingBuffer<Int>()
+    let shapeEntries = try GrowingBuffer<Int>()
     self.requests = requests
     self.positions = positions
     self.tables = tables
@@ -128,6 +131,7 @@ struct Plan: ~Copyable {
     self.jobs = jobs
     self.tiles = tiles
     self.shapeTiles = shapeTiles
+    self.shapeEntries = shapeEntries
   }
 
   mutating func removeAll() {
@@ -141,6 +145,7 @@ struct Plan: ~Copyable {
     jobs.removeAll()
     tiles.removeAll()
     shapeTiles.removeAll()
+    shapeEntries.removeAll()
     (stateFloats, counterCount, tokenCount, queryCount) = (0, 0, 0, 0)
   }
 }
