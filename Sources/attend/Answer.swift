@@ -1,4 +1,5 @@
 import Generation
+import Models
 import StreamingAttention
 
 /// An answer on its way to standard output.
