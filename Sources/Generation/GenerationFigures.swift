@@ -1,3 +1,5 @@
+public import StreamingAttention
+
 /// What a stream has read, written and taken.
 public struct GenerationFigures: Sendable, Equatable {
   /// Tokens read before the first one was chosen.
@@ -12,6 +14,8 @@ public struct GenerationFigures: Sendable, Equatable {
   public internal(set) var timeToFirstToken = Duration.zero
   /// The most page memory that the session's cache has taken, in bytes.
   public internal(set) var peakCacheBytes = 0
+  /// What attention read in all steps and layers, and what ALiBi heads left out.
+  public internal(set) var attention = AttentionReport()
 
   /// Prompt tokens read per second.
   public var promptRate: Double { Self.rate(promptTokens, promptTime) }

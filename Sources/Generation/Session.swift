@@ -55,19 +55,21 @@ public actor Session {
   ///   - keyType: How keys are cached.
   ///   - valueType: How values are cached.
   ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
+  ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - sampling: How tokens are chosen.
   ///   - workers: Who computes.
   /// - Throws: ``GenerationError``.
   public init(
     model: DecoderModel, tokenizer: Tokenizer, keyType: ElementType = .float16,
-    valueType: ElementType = .float16, maximumContext: Int? = nil, sampling: Sampling = .greedy,
+    valueType: ElementType = .float16, maximumContext: Int? = nil,
+    alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon, sampling: Sampling = .greedy,
     workers: Workers = .shared
   ) throws(GenerationError) {
     let context = maximumContext ?? model.shape.trainedContext
     do throws(ModelError) {
       let decoder = try Decoder(
         model: model, keyType: keyType, valueType: valueType, maximumContext: context,
-        workers: workers)
+        alibiEpsilon: alibiEpsilon, workers: workers)
       sequence = try decoder.makeSequence()
       self.decoder = decoder
     } catch {
@@ -168,6 +170,7 @@ public actor Session {
         try decoder.step(
           [DecoderInput(sequence, Array(tokens[readCount..<end]))],
           cancellation: stream.cancellation)
+        figures.attention.add(decoder.attentionReport)
         pendingRow = end - readCount - 1
         if isPrompt { figures.promptTokens += end - readCount }
         readCount = end

@@ -7,6 +7,10 @@ extension StoredElement {
   @inline(__always) var isBFloat16: Bool { if case .bfloat16 = self { true } else { false } }
 }
 
+extension GELUForm {
+  @inline(__always) var isExact: Bool { if case .exact = self { true } else { false } }
+}
+
 extension PairOrder {
   @inline(__always) var isInterleaved: Bool { if case .interleaved = self { true } else { false } }
 }

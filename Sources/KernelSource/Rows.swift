@@ -71,7 +71,7 @@ func normalizeRow(_ task: UnsafePointer<NormalizeTask>) {
   }
 }
 
-/// result ← gate·σ(gate)·up, σ by e = 2^(−|gate| log2 e): 1/(1+e) for gate ≥ 0, e/(1+e) below.
+/// result ← gate·σ(gate)·up.
 func gateRow(_ task: UnsafePointer<GateTask>) {
   let gate = task.pointee.gate
   let up = task.pointee.up
@@ -91,10 +91,13 @@ func gateRow(_ task: UnsafePointer<GateTask>) {
 
 @inline(__always)
 func gated(_ gate: Vector, _ up: Vector) -> Vector {
+  attention_multiply(attention_multiply(gate, sigmoid(gate)), up)
+}
+
+/// σ(x) by e = 2^(−|x| log2 e): 1/(1+e) for x ≥ 0, e/(1+e) below.
+@inline(__always)
+func sigmoid(_ x: Vector) -> Vector {
   let one = attention_splat(1)
-  let e = attention_exp2(
-    attention_multiply(attention_magnitude(gate), attention_splat(-log2e)))
-  let numerator = attention_select_negative(gate, e, one)
-  return attention_multiply(
-    attention_multiply(gate, attention_divide(numerator, attention_add(one, e))), up)
+  let e = attention_exp2(attention_multiply(attention_magnitude(x), attention_splat(-log2e)))
+  return attention_divide(attention_select_negative(x, e, one), attention_add(one, e))
 }

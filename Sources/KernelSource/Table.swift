@@ -31,6 +31,10 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     packWeightPanel(task.assumingMemoryBound(to: PackTask.self))
   case KernelOperation.normalize.rawValue:
     normalizeRow(task.assumingMemoryBound(to: NormalizeTask.self))
+  case KernelOperation.standardize.rawValue:
+    standardizeRow(task.assumingMemoryBound(to: StandardizeTask.self))
+  case KernelOperation.gelu.rawValue:
+    geluRow(task.assumingMemoryBound(to: GELUTask.self))
   default:
     gateRow(task.assumingMemoryBound(to: GateTask.self))
   }

@@ -50,6 +50,16 @@
   package func gate(_ task: UnsafePointer<GateTask>) {
     unsafe run(KernelOperation.gate.rawValue, task)
   }
+
+  /// Layer normalisation of one row.
+  package func standardize(_ task: UnsafePointer<StandardizeTask>) {
+    unsafe run(KernelOperation.standardize.rawValue, task)
+  }
+
+  /// GELU of one row.
+  package func gelu(_ task: UnsafePointer<GELUTask>) {
+    unsafe run(KernelOperation.gelu.rawValue, task)
+  }
 }
 
 /// The operations of a `KernelTable`, with the task that each one takes.
@@ -70,4 +80,8 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case normalize
   /// `GateTask`.
   case gate
+  /// `StandardizeTask`.
+  case standardize
+  /// `GELUTask`.
+  case gelu
 }

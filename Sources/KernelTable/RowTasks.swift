@@ -94,3 +94,51 @@
     unsafe self.result = result
   }
 }
+
+/// result ← (x − mean x) · weight / √(variance x + ε) + bias; `result` may be `x`.
+@unsafe package struct StandardizeTask {
+  package var x: UnsafePointer<Float>
+  package var weight: UnsafePointer<Float>
+  /// nil for none.
+  package var bias: UnsafePointer<Float>?
+  package var epsilon: Float
+  package var width: Int
+  package var result: UnsafeMutablePointer<Float>
+
+  package init(
+    x: UnsafePointer<Float>, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    epsilon: Float, width: Int, result: UnsafeMutablePointer<Float>
+  ) {
+    unsafe self.x = x
+    unsafe self.weight = weight
+    unsafe self.bias = bias
+    unsafe self.epsilon = epsilon
+    unsafe self.width = width
+    unsafe self.result = result
+  }
+}
+
+/// How x·Φ(x) is computed.
+package enum GELUForm: UInt8, Sendable, BitwiseCopyable {
+  /// Φ is the normal distribution's.
+  case exact = 0
+  /// Φ(x) ≈ ½ + ½ tanh(√(2/π)·(x + 0.044715 x³)).
+  case tanh = 1
+}
+
+/// result ← x·Φ(x); `result` may be `x`.
+@unsafe package struct GELUTask {
+  package var x: UnsafePointer<Float>
+  package var form: GELUForm
+  package var count: Int
+  package var result: UnsafeMutablePointer<Float>
+
+  package init(
+    x: UnsafePointer<Float>, form: GELUForm, count: Int, result: UnsafeMutablePointer<Float>
+  ) {
+    unsafe self.x = x
+    unsafe self.form = form
+    unsafe self.count = count
+    unsafe self.result = result
+  }
+}

@@ -5,6 +5,8 @@ import StreamingAttention
 struct Activations {
   /// The residual stream.
   private(set) var hidden: [Float] = []
+  /// What attention read in all layers of the last step.
+  private(set) var report = AttentionReport()
   private var normed: [Float] = []
   private var queries: [Float] = []
   private var keys: [Float] = []
@@ -35,7 +37,8 @@ struct Activations {
     Self.resize(&attended, to: rows * shape.queryHeads * shape.valueWidth)
     Self.resize(&gated, to: rows * shape.feedForwardWidth)
     Self.resize(&up, to: rows * shape.feedForwardWidth)
-    try embed(inputs, context.model)
+    report = AttentionReport()
+    try embed(inputs, in: context)
     for index in 0..<shape.layers {
       try attend(index, in: context)
       try feedForward(index, in: context)
@@ -58,8 +61,9 @@ struct Activations {
   }
 
   private mutating func embed(
-    _ inputs: [DecoderInput], _ model: DecoderModel
+    _ inputs: [DecoderInput], in context: Context
   ) throws(ModelError) {
+    let model = context.model
     let width = model.shape.width
     Self.resize(&selected, to: width)
     var first = 0
@@ -75,6 +79,7 @@ struct Activations {
         first += width
       }
     }
+    if let norm = model.embeddingNorm { Self.normalize(&hidden, by: norm, in: context) }
   }
 
   /// hidden += attention(normalised hidden).
@@ -84,6 +89,11 @@ struct Activations {
     try Self.project(normed, layer.query, layer.queryBias, &queries, in: context)
     try Self.project(normed, layer.key, layer.keyBias, &keys, in: context)
     try Self.project(normed, layer.value, layer.valueBias, &values, in: context)
+    if let limit = context.model.shape.clamp {
+      Self.clamp(&queries, to: limit)
+      Self.clamp(&keys, to: limit)
+      Self.clamp(&values, to: limit)
+    }
     if let norm = layer.queryNorm { Self.normalize(&queries, by: norm, in: context) }
     if let norm = layer.keyNorm { Self.normalize(&keys, by: norm, in: context) }
     do throws(AttentionError) {
@@ -91,35 +101,45 @@ struct Activations {
     } catch {
       throw ModelError(error)
     }
-    try Self.attend(queries, layer: index, into: &attended, in: context)
-    if let bias = layer.attentionOutputBias {
-      for index in hidden.indices { hidden[index] += bias[index % bias.count] }
-    }
+    report.add(try Self.attend(queries, layer: index, into: &attended, in: context))
+    addToHidden(layer.attentionOutputBias)
     try Self.multiply(
       attended, by: layer.attentionOutput, into: &hidden, accumulating: true, in: context)
   }
 
-  /// hidden += down(silu(gate) · up), of the normalised hidden rows.
+  /// hidden += down(activation(up)), of the normalised hidden rows.
   private mutating func feedForward(_ index: Int, in context: Context) throws(ModelError) {
     let layer = context.model.layers[index]
     normalizeHidden(by: layer.feedForwardNorm, in: context)
-    try Self.multiply(normed, by: layer.gate, into: &gated, in: context)
-    try Self.multiply(normed, by: layer.up, into: &up, in: context)
-    Self.gate(&gated, by: up, in: context)
-    try Self.multiply(gated, by: layer.down, into: &hidden, accumulating: true, in: context)
+    try Self.project(normed, layer.up, layer.upBias, &up, in: context)
+    addToHidden(layer.downBias)
+    switch layer.activation {
+    case .gated(let gate):
+      try Self.multiply(normed, by: gate, into: &gated, in: context)
+      Self.gate(&gated, by: up, in: context)
+      try Self.multiply(gated, by: layer.down, into: &hidden, accumulating: true, in: context)
+    case .gelu(let form):
+      Self.gelu(&up, form, in: context)
+      try Self.multiply(up, by: layer.down, into: &hidden, accumulating: true, in: context)
+    }
   }
 
-  private mutating func normalizeHidden(by weight: [Float], in context: Context) {
+  private mutating func normalizeHidden(by norm: Norm, in context: Context) {
     for index in hidden.indices { normed[index] = hidden[index] }
-    Self.normalize(&normed, by: weight, in: context)
+    Self.normalize(&normed, by: norm, in: context)
+  }
+
+  private mutating func addToHidden(_ bias: [Float]?) {
+    guard let bias else { return }
+    for index in hidden.indices { hidden[index] += bias[index % bias.count] }
   }
 
   private static func attend(
     _ queries: [Float], layer: Int, into output: inout [Float], in context: Context
-  ) throws(ModelError) {
+  ) throws(ModelError) -> AttentionReport {
     do throws(AttentionError) {
       var span = output.mutableSpan
-      try context.engine.attend(
+      return try context.engine.attend(
         layer: layer, queries: queries.span, into: &span, cancellation: context.cancellation)
     } catch {
       throw ModelError(error)
@@ -131,9 +151,27 @@ struct Activations {
     context.dense.gate(&span, by: up.span)
   }
 
-  private static func normalize(_ rows: inout [Float], by weight: [Float], in context: Context) {
+  private static func gelu(_ numbers: inout [Float], _ form: GELU, in context: Context) {
+    var span = numbers.mutableSpan
+    context.dense.gelu(&span, form: form)
+  }
+
+  /// Brings every number into −limit…limit; NaN stays NaN.
+  private static func clamp(_ numbers: inout [Float], to limit: Float) {
+    for index in numbers.indices { numbers[index] = min(max(numbers[index], -limit), limit) }
+  }
+
+  /// Normalises pieces of as many channels as the norm has weights.
+  private static func normalize(_ rows: inout [Float], by norm: Norm, in context: Context) {
+    let epsilon = context.model.shape.epsilon
     var span = rows.mutableSpan
-    context.dense.normalize(&span, weight: weight.span, epsilon: context.model.shape.epsilon)
+    switch context.model.shape.normalization {
+    case .rootMeanSquare:
+      context.dense.normalize(&span, weight: norm.weight.span, epsilon: epsilon)
+    case .layer:
+      context.dense.standardize(
+        &span, weight: norm.weight.span, bias: norm.bias.span, epsilon: epsilon)
+    }
   }
 
   /// output ← rows · matrixᵀ + bias.

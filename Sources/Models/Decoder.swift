@@ -40,12 +40,14 @@ public final class Decoder {
   ///   - keyType: How keys are stored.
   ///   - valueType: How values are stored.
   ///   - maximumContext: Tokens that a sequence may have; a scaling that depends on the length is evaluated there.
+  ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - workers: Who computes.
   ///   - memoryLimit: The most page memory in bytes; what the machine allows if nil.
   /// - Throws: ``ModelError``.
   public init(
     model: DecoderModel, keyType: ElementType = .float16, valueType: ElementType = .float16,
-    maximumContext: Int, workers: Workers, memoryLimit: Int? = nil
+    maximumContext: Int, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon,
+    workers: Workers, memoryLimit: Int? = nil
   ) throws(ModelError) {
     precondition(maximumContext >= 1, "a context of \(maximumContext) tokens")
     self.model = model
@@ -59,7 +61,8 @@ public final class Decoder {
     }
     do throws(AttentionError) {
       engine = try AttentionEngine(
-        cache: cache, layers: model.attention(context: maximumContext), workers: workers,
+        cache: cache, layers: model.attention(context: maximumContext, alibiEpsilon: alibiEpsilon),
+        workers: workers,
         instructionSet: model.instructionSet)
       dense = try DenseKernels(workers: workers, instructionSet: model.instructionSet)
     } catch {
@@ -115,6 +118,9 @@ public final class Decoder {
       rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
     try activations.logits(ofRows: rows, into: &logits, in: context(cancellation))
   }
+
+  /// What attention read in all layers of the last step, and what it left out.
+  public var attentionReport: AttentionReport { activations.report }
 
   private func context(_ cancellation: CancellationFlag?) -> Activations.Context {
     Activations.Context(model: model, engine: engine, dense: dense, cancellation: cancellation)

@@ -1,7 +1,7 @@
 public import ModelFiles
 public import StreamingAttention
 
-/// A model of the Llama family with its weights, packed for the tile kernels.
+/// A decoder with its weights, packed for the tile kernels.
 ///
 /// Immutable, so any number of decoders may share it.
 public final class DecoderModel: Sendable {
@@ -16,7 +16,9 @@ public final class DecoderModel: Sendable {
 
   let embedding: GGUFTensor
   let layers: [DecoderLayer]
-  let outputNorm: [Float]
+  /// Of the embedding's rows, where the model normalises them.
+  let embeddingNorm: Norm?
+  let outputNorm: Norm
   let output: PackedMatrix
 
   /// Loads a model: checks all shapes, then widens, rounds and packs every matrix.
@@ -41,9 +43,13 @@ public final class DecoderModel: Sendable {
     embedding = try loader.embedding(width: shape.width)
     vocabularySize = embedding.rowCount
     var layers: [DecoderLayer] = []
-    for index in 0..<shape.layers { layers.append(try loader.layer(index, shape)) }
+    for index in 0..<shape.layers {
+      layers.append(try shape.architecture.family.layer(index, of: shape, from: loader))
+    }
     self.layers = layers
-    outputNorm = try loader.vector("output_norm.weight", count: shape.width)
+    embeddingNorm =
+      shape.normalizesEmbedding ? try loader.norm("token_embd_norm", count: shape.width) : nil
+    outputNorm = try loader.norm("output_norm", count: shape.width)
     // A model without an output matrix uses its embedding.
     output = try loader.matrix(
       file["output.weight"] == nil ? "token_embd.weight" : "output.weight",
@@ -62,7 +68,7 @@ public final class DecoderModel: Sendable {
     let layer = LayerShape(
       kvHeads: shape.kvHeads, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth,
       keyType: keyType, valueType: valueType,
-      keyPositions: .rotary(pairs: shape.rotary.pairCount, pairing: shape.rotary.pairing),
+      keyPositions: shape.rotary.map { .rotary(pairs: $0.pairCount, pairing: $0.pairing) } ?? .none,
       retention: shape.window.map { .window($0) } ?? .everything)
     return Array(repeating: layer, count: shape.layers)
   }
@@ -70,10 +76,18 @@ public final class DecoderModel: Sendable {
   /// How each layer attends, for sequences of at most `context` tokens.
   ///
   /// A scaling that depends on the length is evaluated there, once for the whole sequence.
-  public func attention(context: Int) -> [LayerAttention] {
+  ///
+  /// - Parameters:
+  ///   - context: Tokens of a sequence at most.
+  ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread.
+  /// - Returns: One description per layer.
+  public func attention(
+    context: Int, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon
+  ) -> [LayerAttention] {
     let layer = LayerAttention(
       queryHeads: shape.queryHeads, window: shape.window,
-      rotary: shape.rotary.resolved(forLength: context))
+      rotary: shape.rotary?.resolved(forLength: context), alibi: shape.alibi,
+      alibiEpsilon: alibiEpsilon)
     return Array(repeating: layer, count: shape.layers)
   }
 }

@@ -1,12 +1,9 @@
 public import ModelFiles
 public import StreamingAttention
 
-/// The sizes and settings of a decoder of the Llama family, as its file states them.
-///
-/// The `llama` architecture (also Mistral's), `qwen2` and `qwen3`: pre-normalised blocks of grouped attention with
-/// rotary positions and a gated feed-forward layer.
+/// The sizes and settings of a decoder, as its file states them and its architecture implies them.
 public struct DecoderShape: Sendable, Equatable {
-  /// `llama`, `qwen2` or `qwen3`.
+  /// What the file says it is.
   public let architecture: Architecture
   /// Blocks.
   public let layers: Int
@@ -22,32 +19,64 @@ public struct DecoderShape: Sendable, Equatable {
   public let keyWidth: Int
   /// Channels of a value head.
   public let valueWidth: Int
+  /// The kind of all normalisations.
+  public let normalization: Normalization
   /// ε of all normalisations.
   public let epsilon: Float
   /// A key is seen from at most this many tokens away; nil for no window.
   public let window: Int?
   /// Tokens that the model was trained for.
   public let trainedContext: Int
-  /// How queries and keys are turned, as the file says.
-  public let rotary: RotaryEmbedding
+  /// How the model knows where its tokens are.
+  public let positions: Positions
+  /// The largest magnitude of queries, keys and values; nil for any.
+  public let clamp: Float?
+  /// Whether the embedding is normalised.
+  public let normalizesEmbedding: Bool
 
-  /// The architectures of the family.
-  public enum Architecture: String, Sendable, CaseIterable {
-    /// Llama, Mistral, SmolLM2 and many more: rows of q and k are stored for interleaved pairs.
-    case llama
-    /// Qwen2 and Qwen2.5: biases on q, k and v.
-    case qwen2
-    /// Qwen3: normalised queries and keys.
-    case qwen3
+  /// How a row is normalised.
+  public enum Normalization: Sendable, Equatable {
+    /// x / √(mean x² + ε) (Zhang & Sennrich 2019, arXiv:1910.07467).
+    case rootMeanSquare
+    /// (x − mean x) / √(variance x + ε) (Ba, Kiros & Hinton 2016, arXiv:1607.06450).
+    case layer
+  }
 
-    var pairing: RotaryPairing { self == .llama ? .interleaved : .halves }
+  /// How attention takes positions into account.
+  public enum Positions: Sendable, Equatable {
+    /// Queries and keys are turned.
+    case rotary(RotaryEmbedding)
+    /// Scores fall with the distance.
+    case alibi(ALiBi)
+  }
+
+  init(
+    architecture: Architecture, sizes: DecoderSizes, normalization: Normalization, epsilon: Float,
+    window: Int? = nil, trainedContext: Int, positions: Positions, clamp: Float? = nil,
+    normalizesEmbedding: Bool = false
+  ) {
+    self.architecture = architecture
+    layers = sizes.layers
+    width = sizes.width
+    feedForwardWidth = sizes.feedForwardWidth
+    queryHeads = sizes.queryHeads
+    kvHeads = sizes.kvHeads
+    keyWidth = sizes.keyWidth
+    valueWidth = sizes.valueWidth
+    self.normalization = normalization
+    self.epsilon = epsilon
+    self.window = window
+    self.trainedContext = trainedContext
+    self.positions = positions
+    self.clamp = clamp
+    self.normalizesEmbedding = normalizesEmbedding
   }
 
   /// Reads and checks what the file says.
   ///
   /// - Parameters:
   ///   - file: The model.
-  ///   - override: A scaling in place of the file's; nil to keep it.
+  ///   - override: A rotary scaling in place of the file's; nil to keep it.
   /// - Throws: ``ModelError``.
   public init(of file: GGUFFile, scaling override: RotaryScaling? = nil) throws(ModelError) {
     let metadata = DecoderMetadata(file: file)
@@ -57,33 +86,17 @@ public struct DecoderShape: Sendable, Equatable {
         path: file.path, item: "architecture", found: name,
         allowed: Architecture.allCases.map(\.rawValue).joined(separator: ", "))
     }
-    let keys = metadata.prefixed(architecture.rawValue)
-    self.architecture = architecture
-    layers = try keys.size("block_count")
-    width = try keys.size("embedding_length")
-    feedForwardWidth = try keys.size("feed_forward_length")
-    queryHeads = try keys.sizeOfAllLayers("attention.head_count", layers: layers)
-    kvHeads =
-      try keys.optionalSizeOfAllLayers("attention.head_count_kv", layers: layers) ?? queryHeads
-    guard queryHeads % kvHeads == 0 else {
-      throw keys.invalid(
-        "attention.head_count_kv", "\(kvHeads)", "a divisor of head_count, \(queryHeads)")
-    }
-    let stated = try keys.optionalSize("attention.key_length")
-    guard stated != nil || width % queryHeads == 0 else {
-      throw keys.invalid(
-        "embedding_length", "\(width)", "a multiple of head_count, \(queryHeads), or key_length")
-    }
-    keyWidth = stated ?? width / queryHeads
-    valueWidth = try keys.optionalSize("attention.value_length") ?? keyWidth
-    epsilon = try keys.epsilon("attention.layer_norm_rms_epsilon")
-    window = architecture == .llama ? try keys.window("attention.sliding_window") : nil
-    trainedContext = try keys.size("context_length")
-    if let experts = try keys.integer("expert_count"), experts > 0 {
-      throw .unsupported(
-        path: file.path, item: "expert_count", found: "\(experts)", allowed: "dense models")
-    }
-    rotary = try keys.rotary(
-      headDimension: keyWidth, pairing: architecture.pairing, scaling: override)
+    self = try architecture.family.shape(
+      of: architecture, metadata.prefixed(name), scaling: override)
+  }
+
+  /// How queries and keys are turned, as the file says; nil where they are not.
+  public var rotary: RotaryEmbedding? {
+    if case .rotary(let rotary) = positions { rotary } else { nil }
+  }
+
+  /// The linear biases; nil where there are none.
+  public var alibi: ALiBi? {
+    if case .alibi(let alibi) = positions { alibi } else { nil }
   }
 }

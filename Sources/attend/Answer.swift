@@ -1,4 +1,5 @@
 import Generation
+import Models
 import StreamingAttention
 
 /// An answer on its way to standard output.
@@ -24,7 +25,9 @@ enum Answer {
       if failure.status == .interrupted, hasText { try? Terminal.write("\n") }
       throw failure
     }
-    return line(await session.figures)
+    let figures = await session.figures
+    let horizon = session.model.shape.alibi == nil ? "" : "; \(figures.attention.text)"
+    return line(figures) + horizon
   }
 
   /// `4096 prompt tokens, 512.3 tokens/s; …`.
@@ -37,7 +40,7 @@ enum Answer {
   }
 
   /// A number with a fixed number of decimals.
-  private static func decimal(_ value: Double, digits: Int = 1) -> String {
+  static func decimal(_ value: Double, digits: Int = 1) -> String {
     let unit = (0..<digits).reduce(1) { product, _ in product * 10 }
     let scaled = Int((value * Double(unit)).rounded())
     let fraction = String(scaled % unit)

@@ -40,7 +40,7 @@ enum LogitsRun {
       throw CommandFailure(
         ModelError.tokenOutOfRange(received: bad, allowed: 0..<model.vocabularySize))
     }
-    var report = LogitsReport(ids: ids)
+    var report = LogitsReport(ids: ids, hasALiBi: model.shape.alibi != nil)
     // From here on there may be a file to clean up; the decoder looks at the flag.
     Interrupt.begin {}
     let writer: SafetensorsWriter?
@@ -52,7 +52,7 @@ enum LogitsRun {
     } else {
       writer = nil
     }
-    try compute(ids, chunk: chunk, model: model, options: options) {
+    report.attention = try compute(ids, chunk: chunk, model: model, options: options) {
       (token: Int, logits: Span<Float>) throws(CommandFailure) in
       report.add(logits, ofToken: token)
       try writing { () throws(ModelFileError) in try writer?.append(logits) }
@@ -67,20 +67,21 @@ enum LogitsRun {
     do throws(ModelFileError) { return try body() } catch { throw CommandFailure(error) }
   }
 
-  /// Hands out the logits of every token in order.
+  /// Hands out the logits of every token in order, and says what attention read.
   private static func compute(
     _ ids: [Int], chunk: Int, model: DecoderModel, options: ModelOptions,
     _ body: (Int, Span<Float>) throws(CommandFailure) -> Void
-  ) throws(CommandFailure) {
+  ) throws(CommandFailure) -> AttentionReport {
     let decoder = try CommandFailure.wrapping { () throws(ModelError) in
       try Decoder(
         model: model, keyType: options.keyType, valueType: options.valueType,
-        maximumContext: ids.count, workers: options.workers)
+        maximumContext: ids.count, alibiEpsilon: options.alibiEpsilon, workers: options.workers)
     }
     let sequence = try CommandFailure.wrapping { () throws(ModelError) in try decoder.makeSequence()
     }
     let bar = ProgressBar("reading", total: ids.count)
     var logits: [Float] = []
+    var attention = AttentionReport()
     // As many rows at once as the output matrix's panels are worth reading for.
     let rowsAtOnce = 48
     defer { bar.finish() }
@@ -91,6 +92,7 @@ enum LogitsRun {
         try decoder.step(
           [DecoderInput(sequence, Array(ids[first..<last]))], cancellation: Interrupt.flag)
       }
+      attention.add(decoder.attentionReport)
       for row in stride(from: 0, to: last - first, by: rowsAtOnce) {
         let rows = row..<min(row + rowsAtOnce, last - first)
         try CommandFailure.wrapping { () throws(ModelError) in
@@ -105,5 +107,6 @@ enum LogitsRun {
       first = last
       bar.update(last)
     }
+    return attention
   }
 }

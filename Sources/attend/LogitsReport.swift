@@ -1,16 +1,23 @@
 import Glibc
+import StreamingAttention
 
 /// What `attend logits` prints.
 struct LogitsReport {
   private let ids: [Int]
+  private let hasALiBi: Bool
   /// log p of token i + 1 given tokens 0…i.
   private var logprobs: [Double] = []
+  /// What attention read.
+  var attention = AttentionReport()
   private var last: [(id: Int, logit: Float)] = []
 
   /// Best tokens that are listed for the last position.
   private static let listed = 64
 
-  init(ids: [Int]) { self.ids = ids }
+  init(ids: [Int], hasALiBi: Bool) {
+    self.ids = ids
+    self.hasALiBi = hasALiBi
+  }
 
   /// Takes the logits after token number `token`.
   mutating func add(_ logits: Span<Float>, ofToken token: Int) {
@@ -45,6 +52,9 @@ struct LogitsReport {
       ("logprob", JSONText.array(logprobs.map { JSONText.number($0) })),
       ("meanNLL", JSONText.number(meanNLL)),
       ("perplexity", JSONText.number(exp(meanNLL))),
+      ("keyValueBytesRead", "\(attention.keyValueBytesRead)"),
+      ("keyValueBytesSkipped", "\(attention.keyValueBytesSkipped)"),
+      ("skippedMassBound", JSONText.number(attention.skippedMassBound)),
       (
         "last",
         JSONText.object([
@@ -61,6 +71,7 @@ struct LogitsReport {
       lines.append("mean negative log-likelihood: \(meanNLL) nats per token")
       lines.append("perplexity: \(exp(meanNLL))")
     }
+    if hasALiBi { lines.append(attention.text) }
     lines.append("best after the last token (id, logit):")
     lines += last.prefix(5).map { "  \($0.id)  \($0.logit)" }
     return lines.joined(separator: "\n") + "\n"

@@ -12,6 +12,10 @@ struct ModelOptions {
       "--threads", "N",
       "Threads that compute, 1 to 1024. Default: one for each CPU that this process may use."),
     Option(
+      "--alibi-epsilon", "E",
+      "Models with ALiBi leave out keys that weigh at most this part of a row's softmax, 0 (none) to below 1. Default: 1e-7."
+    ),
+    Option(
       "--rope-scaling", "TYPE",
       "Rotary scaling in place of the file's: none, linear, ntk, dynamic, yarn, llama3 or proportional."
     ),
@@ -26,6 +30,7 @@ struct ModelOptions {
   var weightType: ElementType
   var keyType: ElementType
   var valueType: ElementType
+  var alibiEpsilon: Float
   var workers: Workers
   var instructionSet: InstructionSet
   private var scalingType: String?
@@ -36,6 +41,10 @@ struct ModelOptions {
     weightType = try arguments.choice("--weight-type", among: Self.types) ?? .float16
     keyType = try arguments.choice("--key-type", among: Self.types) ?? .float16
     valueType = try arguments.choice("--value-type", among: Self.types) ?? .float16
+    let epsilon = try arguments.number("--alibi-epsilon", "0 or above, below 1") {
+      (0...Double(Float(1).nextDown)).contains($0)
+    }
+    alibiEpsilon = epsilon.map { Float($0) } ?? LayerAttention.defaultALiBiEpsilon
     let threads = try arguments.integer("--threads", in: 1...1024)
     scalingType = try arguments.choice(
       "--rope-scaling",

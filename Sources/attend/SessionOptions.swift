@@ -71,7 +71,8 @@ struct SessionOptions {
     do throws(GenerationError) {
       return try Session(
         model: decoder, tokenizer: tokenizer, keyType: model.keyType, valueType: model.valueType,
-        maximumContext: context, sampling: sampling, workers: model.workers)
+        maximumContext: context, alibiEpsilon: model.alibiEpsilon, sampling: sampling,
+        workers: model.workers)
     } catch {
       throw CommandFailure(error)
     }

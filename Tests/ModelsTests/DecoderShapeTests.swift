@@ -20,7 +20,7 @@ struct DecoderShapeTests {
     let missing = try shape("head-size-missing")
     #expect(missing.keyWidth == missing.width / missing.queryHeads)
     #expect(missing.valueWidth == missing.keyWidth)
-    #expect(missing.rotary.rotaryDimensions == missing.keyWidth)
+    #expect(missing.rotary?.rotaryDimensions == missing.keyWidth)
     let values = try shape("values-wider")
     #expect((values.keyWidth, values.valueWidth) == (8, 12))
     let full = try shape("kv-heads-missing")
@@ -39,22 +39,22 @@ struct DecoderShapeTests {
   @Test("the pairing belongs to the architecture")
   func pairings() throws {
     let llama = try shape("tied")
-    #expect(llama.architecture == .llama && llama.rotary.pairing == .interleaved)
+    #expect(llama.architecture == .llama && llama.rotary?.pairing == .interleaved)
     let qwen = try shape("biases-qwen2")
-    #expect(qwen.architecture == .qwen2 && qwen.rotary.pairing == .halves)
+    #expect(qwen.architecture == .qwen2 && qwen.rotary?.pairing == .halves)
   }
 
   @Test("rotary base, partial rotation and scalings")
   func rotary() throws {
-    #expect(try shape("rope-base-missing").rotary.base == 10_000)
-    #expect(try shape("rope-base-million").rotary.base == 1_000_000)
+    #expect(try shape("rope-base-missing").rotary?.base == 10_000)
+    #expect(try shape("rope-base-million").rotary?.base == 1_000_000)
     let partial = try shape("rope-partial-qwen2")
-    #expect((partial.keyWidth, partial.rotary.rotaryDimensions) == (16, 8))
+    #expect((partial.keyWidth, partial.rotary?.rotaryDimensions) == (16, 8))
     let odd = try shape("head-of-15")
-    #expect((odd.keyWidth, odd.rotary.rotaryDimensions) == (15, 14))
-    #expect(try shape("rope-scale-linear").rotary.scaling == .linear(factor: 4))
-    #expect(try shape("rope-factor-no-type").rotary.scaling == .linear(factor: 4))
-    guard case .yarn = try shape("rope-yarn").rotary.scaling else {
+    #expect((odd.keyWidth, odd.rotary?.rotaryDimensions) == (15, 14))
+    #expect(try shape("rope-scale-linear").rotary?.scaling == .linear(factor: 4))
+    #expect(try shape("rope-factor-no-type").rotary?.scaling == .linear(factor: 4))
+    guard case .yarn = try shape("rope-yarn").rotary?.scaling else {
       Issue.record("rope-yarn has no YaRN")
       return
     }
@@ -62,13 +62,16 @@ struct DecoderShapeTests {
 
   @Test("the caller's scaling takes the place of the file's")
   func scalingOverride() throws {
-    #expect(try shape("rope-scale-linear", scaling: RotaryScaling.none).rotary.scaling == .none)
-    #expect(try shape("tied", scaling: .linear(factor: 2)).rotary.scaling == .linear(factor: 2))
+    #expect(
+      try shape("rope-scale-linear", scaling: RotaryScaling.none).rotary?.scaling
+        == RotaryScaling.none)
+    #expect(try shape("tied", scaling: .linear(factor: 2)).rotary?.scaling == .linear(factor: 2))
   }
 
   @Test("divisors of the frequencies are read from their tensor")
   func divisors() throws {
-    let (divided, plain) = (try shape("rope-factors").rotary, try shape("tied").rotary)
+    let divided = try #require(try shape("rope-factors").rotary)
+    let plain = try #require(try shape("tied").rotary)
     #expect(divided.frequencies[0] > 0)
     #expect(divided.frequencies != plain.frequencies)
   }

@@ -7,6 +7,7 @@ import TestSupport
 struct TinyModel {
   static let names = [
     "llama_default", "llama_linear", "llama_llama3", "llama_yarn", "mistral_swa", "qwen2", "qwen3",
+    "bloom_alibi", "mpt_alibi",
   ]
 
   let model: DecoderModel

@@ -108,6 +108,53 @@ import KernelTable
     }
   }
 
+  /// Layer normalisation of every row in place (Ba, Kiros & Hinton 2016, arXiv:1607.06450).
+  ///
+  /// - Parameters:
+  ///   - rows: `[row][weight.count]`.
+  ///   - weight: one factor for each channel.
+  ///   - bias: one addend for each channel; empty for none.
+  ///   - epsilon: ε in (x − mean x) · weight / √(variance x + ε) + bias.
+  package func standardize(
+    _ rows: inout MutableSpan<Float>, weight: Span<Float>, bias: Span<Float>, epsilon: Float
+  ) {
+    let width = weight.count
+    precondition(width > 0 && rows.count % width == 0, "\(rows.count) numbers in rows of \(width)")
+    precondition(bias.isEmpty || bias.count == width, "\(bias.count) biases for \(width) weights")
+    let count = rows.count / width
+    unsafe weight.withUnsafeBufferPointer { weight in
+      unsafe bias.withUnsafeBufferPointer { bias in
+        unsafe rows.withUnsafeMutableBufferPointer { rows in
+          guard let weight = weight.baseAddress, let rows = rows.baseAddress else { return }
+          // SAFETY: `count` rows of `width` were checked, and the bias; each row is touched by one item.
+          var run = unsafe StandardizeRun(
+            kernels: kernels,
+            task: StandardizeTask(
+              x: UnsafePointer(rows), weight: weight, bias: bias.isEmpty ? nil : bias.baseAddress,
+              epsilon: epsilon, width: width, result: rows))
+          unsafe share(count, cost: count * width, &run) { context, row, _ in
+            unsafe context.assumingMemoryBound(to: StandardizeRun.self).pointee.standardize(
+              row: row)
+          }
+        }
+      }
+    }
+  }
+
+  /// x ← x·Φ(x), number by number.
+  package func gelu(_ numbers: inout MutableSpan<Float>, form: GELU) {
+    let count = numbers.count
+    unsafe numbers.withUnsafeMutableBufferPointer { numbers in
+      guard let numbers = numbers.baseAddress else { return }
+      // SAFETY: it holds `count` numbers; pieces are disjoint.
+      var run = unsafe GELURun(kernels: kernels, numbers: numbers, form: form.form, count: count)
+      let pieces = unsafe (count + GELURun.piece - 1) / GELURun.piece
+      unsafe share(pieces, cost: count, &run) { context, piece, _ in
+        unsafe context.assumingMemoryBound(to: GELURun.self).pointee.gelu(piece: piece)
+      }
+    }
+  }
+
   /// Runs `count` items; few numbers (`cost`) are done faster than a second worker takes its first item.
   private func share(
     _ count: Int, cost: Int, _ context: UnsafeMutableRawPointer, _ body: Workers.Body

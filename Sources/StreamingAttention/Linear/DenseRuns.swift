@@ -96,3 +96,35 @@ import Memory
     unsafe kernels.gate(&task)
   }
 }
+
+/// Layer normalisation of consecutive rows; `task` is that of row 0.
+@unsafe struct StandardizeRun {
+  let kernels: KernelTable
+  let task: StandardizeTask
+
+  func standardize(row: Int) {
+    var task = unsafe task
+    unsafe task.x += row * task.width
+    unsafe task.result += row * task.width
+    unsafe kernels.standardize(&task)
+  }
+}
+
+/// GELU of consecutive pieces.
+@unsafe struct GELURun {
+  /// Numbers of a piece.
+  static let piece = 2048
+
+  let kernels: KernelTable
+  let numbers: UnsafeMutablePointer<Float>
+  let form: GELUForm
+  let count: Int
+
+  func gelu(piece: Int) {
+    let first = unsafe piece * Self.piece
+    var task = unsafe GELUTask(
+      x: numbers + first, form: form, count: min(Self.piece, count - first),
+      result: numbers + first)
+    unsafe kernels.gelu(&task)
+  }
+}

@@ -130,4 +130,81 @@ struct DenseKernelsTests {
       }
     }
   }
+
+  @Test("standardised rows, with and without a bias", arguments: instructionSets)
+  func standardized(instructionSet: InstructionSet) throws {
+    var generator = SeededGenerator(seed: 8)
+    let dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
+    for width in [1, 15, 16, 17, 59, 576, 4096] {
+      for (offset, hasBias) in [(0, false), (Float(-20), true)] {
+        let rowCount = 9
+        let x = generator.normalFloats(width * rowCount, deviation: 3).map { $0 + offset }
+        let weight = generator.normalFloats(width)
+        let bias = hasBias ? generator.normalFloats(width) : []
+        var normed = x
+        var span = normed.mutableSpan
+        dense.standardize(&span, weight: weight.span, bias: bias.span, epsilon: 1e-5)
+        // Unit roundoffs of a sum in sixteen lanes.
+        let lanes = Double(width / 16 + 5)
+        let sum = min(lanes, 8 * lanes.squareRoot())
+        for row in 0..<rowCount {
+          let values = x[row * width..<(row + 1) * width].map(Double.init)
+          let mean = values.reduce(0, +) / Double(width)
+          let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(width)
+          let factor = 1 / (variance + Double(Float(1e-5))).squareRoot()
+          let magnitude = values.reduce(0) { $0 + $1.magnitude } / Double(width)
+          for channel in 0..<width {
+            let gain = factor * Double(weight[channel])
+            let scaled = (values[channel] - mean) * gain
+            let exact = scaled + (hasBias ? Double(bias[channel]) : 0)
+            let error = (Double(normed[row * width + channel]) - exact).magnitude
+            // The mean is off by (sum + 1)u of the mean magnitude and shifts all differences alike, which leaves the
+            // variance as it is; the sum of squares is halved by the root; then six roundings, and that of the bias.
+            let units =
+              (sum + 1) * magnitude * gain.magnitude + (sum / 2 + 6) * scaled.magnitude
+              + exact.magnitude
+            #expect(
+              error <= units * 0x1p-24 + 1e-38, "\(instructionSet) \(width) \(row) \(channel)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("GELU in both forms, over all sizes of numbers", arguments: instructionSets)
+  func gelu(instructionSet: InstructionSet) throws {
+    var generator = SeededGenerator(seed: 9)
+    let dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
+    // Where the curve bends, in the tails, and far out, where a careless exponential overflows.
+    let x =
+      generator.normalFloats(20_011) + generator.normalFloats(4_000, deviation: 5)
+      + generator.normalFloats(300, deviation: 1e-4) + [0, 14, -14, 300, -300, 1e30, -1e30]
+    for form in GELU.allCases {
+      var result = x
+      var span = result.mutableSpan
+      dense.gelu(&span, form: form)
+      for index in x.indices {
+        let value = Double(x[index])
+        // The tail Φ(−|x|), and how many roundings its exponent is off by.
+        let (tail, units): (Double, Double)
+        switch form {
+        case .exact:
+          // t·P(t) within 16u without fused products (6u with); e^(−x²/2) within 3u, its exponent rounded three times.
+          (tail, units) = (erfc(value.magnitude / 2.0.squareRoot()) / 2, 20 + 1.5 * value * value)
+        case .tanh:
+          // 1/(1 + e^(2u)) within 8u, the exponent rounded five times.
+          let argument =
+            2 * (2 / Double.pi).squareRoot() * (value + 0.044715 * value * value * value).magnitude
+          (tail, units) = (1 / (1 + exp(argument)), 8 + 5 * argument)
+        }
+        let exact = value * (value < 0 ? tail : 1 - tail)
+        // What is left of the tail at 0 and above is a difference from 1, with a rounding of its own; another one of the
+        // product. 2^x may vanish below 2⁻¹²⁶.
+        let bound =
+          value.magnitude * (units * 0x1p-24 * tail + 0x1p-125) + 2 * 0x1p-24 * exact.magnitude
+        let error = (Double(result[index]) - exact).magnitude
+        #expect(error <= bound, "\(instructionSet) \(form) \(value): \(error) > \(bound)")
+      }
+    }
+  }
 }
