@@ -31,6 +31,8 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     packWeightPanel(task.assumingMemoryBound(to: PackTask.self))
   case KernelOperation.normalize.rawValue:
     normalizeRow(task.assumingMemoryBound(to: NormalizeTask.self))
+  case KernelOperation.probe.rawValue:
+    runProbe(task.assumingMemoryBound(to: ProbeTask.self))
   default:
     gateRow(task.assumingMemoryBound(to: GateTask.self))
   }

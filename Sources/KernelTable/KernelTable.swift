@@ -50,6 +50,11 @@
   package func gate(_ task: UnsafePointer<GateTask>) {
     unsafe run(KernelOperation.gate.rawValue, task)
   }
+
+  /// Reads or computes as fast as the instruction set can.
+  package func probe(_ task: UnsafePointer<ProbeTask>) {
+    unsafe run(KernelOperation.probe.rawValue, task)
+  }
 }
 
 /// The operations of a `KernelTable`, with the task that each one takes.
@@ -70,4 +75,6 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case normalize
   /// `GateTask`.
   case gate
+  /// `ProbeTask`.
+  case probe
 }

@@ -1,4 +1,5 @@
 import Glibc
+import ModelFiles
 
 /// What `attend logits` prints.
 struct LogitsReport {
