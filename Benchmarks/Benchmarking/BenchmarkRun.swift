@@ -43,7 +43,8 @@ package final class BenchmarkRun {
     switch options.mode {
     case nil, .decode, .prefill: try measureAttention()
     case .limits: try measureLimits()
-    case .append, .forkJoin, .model, .compare:
+    case .forkJoin: try measureForkJoin()
+    case .append, .model, .compare:
       throw .option(
         name: "mode", received: options.mode?.rawValue ?? "", allowed: "decode, prefill, limits")
     }

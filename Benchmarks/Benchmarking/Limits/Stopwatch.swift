@@ -3,15 +3,23 @@ import Glibc
 /// A monotonic clock, read in about 25 ns.
 enum Stopwatch {
   /// Nanoseconds since some moment in the past.
-  static var now: UInt64 { clock_gettime_nsec(CLOCK_MONOTONIC) }
+  static var now: UInt64 { nanoseconds(of: CLOCK_MONOTONIC) }
 
   /// CPU time of all threads of this process so far, in nanoseconds.
-  static var processCPU: UInt64 { clock_gettime_nsec(CLOCK_PROCESS_CPUTIME_ID) }
+  static var processCPU: UInt64 { nanoseconds(of: CLOCK_PROCESS_CPUTIME_ID) }
 
-  private static func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+  private static func nanoseconds(of clock: clockid_t) -> UInt64 {
     var time = timespec()
     unsafe clock_gettime(clock, &time)
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  /// Sleeps.
+  static func sleep(milliseconds: Int) {
+    var time = timespec(
+      tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000)
+    // An interrupt shortens the sleep; callers measure how long it was.
+    unsafe nanosleep(&time, nil)
   }
 
   /// Nanoseconds that `body` takes.
