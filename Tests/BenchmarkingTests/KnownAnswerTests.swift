@@ -78,6 +78,22 @@ import Testing
     }
   }
 
+  /// The check of a step, after some bytes of a page have been set to `byte`; they are put back afterwards.
+  private static func check(
+    _ fill: SyntheticFill, page: Int, kvHead: Int, bytes range: Range<Int>, set byte: UInt8
+  ) throws -> SelfCheck {
+    let pages = unsafe fill.engine.cache.pageAddresses(layer: 0, kvHead: kvHead)
+    guard let address = unsafe pages[page] else { preconditionFailure("no page") }
+    // SAFETY: the range lies in the page, and nobody attends while it is written.
+    let start = unsafe (address + range.lowerBound).assumingMemoryBound(to: UInt8.self)
+    let bytes = unsafe UnsafeMutableBufferPointer(start: start, count: range.count)
+    let saved = unsafe Array(bytes)
+    unsafe bytes.update(repeating: byte)
+    let output = try fill.output(queries: fill.checkQueries(layer: 0))
+    _ = unsafe bytes.update(from: saved)
+    return fill.check(layer: 0, output: output.span)
+  }
+
   @Test("pages that hold a needle cannot be damaged unseen", arguments: ElementType.allCases)
   func damage(type: ElementType) throws {
     let example = FillCase(
@@ -86,39 +102,27 @@ import Testing
     let fill = try SyntheticFill(
       engine: try example.engine(), sequences: [FillSequence(filled: length)])
     let id = try fill.fill()[0]
-    let queries = fill.checkQueries(layer: 0)
-    func check() throws -> SelfCheck {
-      fill.check(layer: 0, output: try fill.output(queries: queries).span)
-    }
-    #expect(try check().passed)
-    var entries: [LiveEntry] = []
-    try fill.engine.cache.forEachLiveEntry(of: id, table: 0) { entries.append($0) }
+    var pages: [Int] = []
+    try fill.engine.cache.forEachLiveEntry(of: id, table: 0) { pages.append($0.page) }
     let layout = fill.engine.cache.layout(ofLayer: 0)
+    let (keys, all) = (0..<layout.valueOffset, 0..<layout.pageBytes)
     for kvHead in 0..<2 {
       let needles = fill.rows.needles(layer: 0, sequence: 0, kvHead: kvHead, tokens: 0..<length)
       #expect(needles.count >= 16)
       let planted = Set(needles.map { $0.token / 64 })
-      for (index, entry) in entries.enumerated() {
-        let pages = unsafe fill.engine.cache.pageAddresses(layer: 0, kvHead: kvHead)
-        guard let page = unsafe pages[entry.page] else { continue }
-        // SAFETY: the page is `pageBytes` long and nobody attends meanwhile.
-        let bytes = unsafe UnsafeMutableRawBufferPointer(start: page, count: layout.pageBytes)
-        let saved = unsafe Array(bytes)
-        if planted.contains(index) {
-          // Zeroed keys hide the needle; so do those of another page.
-          unsafe bytes[..<layout.valueOffset].update(repeating: 0)
-          #expect(try !check().passed, "page \(index), keys")
-          unsafe bytes.copyBytes(from: saved)
-          unsafe bytes[layout.valueOffset...].update(repeating: 0)
-          #expect(try !check().passed, "page \(index), values")
-        } else if index % 37 == 5 {
-          unsafe bytes.update(repeating: 0xff)
-          #expect(try !check().passed, "page \(index), all ones")
+      for (index, page) in pages.enumerated() {
+        func check(_ bytes: Range<Int>, _ byte: UInt8) throws -> SelfCheck {
+          try Self.check(fill, page: page, kvHead: kvHead, bytes: bytes, set: byte)
         }
-        unsafe bytes.copyBytes(from: saved)
+        if planted.contains(index) {
+          #expect(try !check(keys, 0).passed, "page \(index), keys")
+          #expect(try !check(keys.upperBound..<all.upperBound, 0).passed, "page \(index), values")
+        } else if index % 37 == 5 {
+          #expect(try !check(all, 0xff).passed, "page \(index), NaN")
+        }
       }
     }
-    #expect(try check().passed)
+    #expect(try Self.check(fill, page: pages[0], kvHead: 0, bytes: 0..<0, set: 0).passed)
   }
 
   @Test("one head's output in another's place is seen")
@@ -133,6 +137,32 @@ import Testing
       var swapped = output
       for channel in 0..<32 { swapped.swapAt(head * 32 + channel, head * 32 + 32 + channel) }
       #expect(!fill.check(layer: 0, output: swapped.span).passed, "rows \(head) and \(head + 1)")
+    }
+  }
+
+  @Test("one filled cache serves readers with and without rotation and ALiBi")
+  func readers() throws {
+    for type in ElementType.allCases {
+      let example = FillCase(
+        keyType: type, valueType: type, positions: type == .bfloat16 ? .interleaved : .halves)
+      let engine = try example.engine()
+      let fill = try SyntheticFill(
+        engine: engine, sequences: [FillSequence(filled: 5000, queries: 33)],
+        options: FillOptions(steepestSlope: 0.9))
+      _ = try fill.fill()
+      let alibi = try ALiBi(headCount: 4)
+      for rotary in [nil, try example.rotary()] {
+        for alibi in [nil, alibi] {
+          let reader = try AttentionEngine(
+            cache: engine.cache,
+            layers: [LayerAttention(queryHeads: 4, rotary: rotary, alibi: alibi)],
+            workers: engine.workers, instructionSet: engine.instructionSet, rotation: .any)
+          let output = try fill.output(
+            queries: fill.checkQueries(layer: 0, for: reader), for: reader)
+          let check = fill.check(layer: 0, output: output.span, for: reader)
+          #expect(check.passed && check.rowCount == 33 * 4, "\(type) \(check)")
+        }
+      }
     }
   }
 
