@@ -75,7 +75,16 @@ let package = Package(
       name: "attend",
       dependencies: [
         "Memory", "StreamingAttention", "ModelFiles", "Tokenization", "Models", "Generation",
+        "Benchmarking",
       ],
+      swiftSettings: strict),
+
+    .target(
+      name: "Benchmarking",
+      dependencies: ["KernelTable", "Memory", "StreamingAttention", "ModelFiles", "Models"],
+      path: "Benchmarks/Benchmarking", swiftSettings: strict),
+    .executableTarget(
+      name: "Benchmark", dependencies: ["Benchmarking"], path: "Benchmarks/Benchmark",
       swiftSettings: strict),
 
     .target(name: "CAllocationCount", path: "Tests/Support/CAllocationCount"),
@@ -96,6 +105,7 @@ let package = Package(
     tests("Memory", ["Memory"]),
     tests("Command", ["attend", "ModelFiles", "Tokenization"]),
     tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
+    tests("Benchmarking", ["Benchmarking", "KernelTable", "Memory", "StreamingAttention"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

@@ -35,6 +35,8 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     standardizeRow(task.assumingMemoryBound(to: StandardizeTask.self))
   case KernelOperation.gelu.rawValue:
     geluRow(task.assumingMemoryBound(to: GELUTask.self))
+  case KernelOperation.probe.rawValue:
+    runProbe(task.assumingMemoryBound(to: ProbeTask.self))
   default:
     gateRow(task.assumingMemoryBound(to: GateTask.self))
   }

@@ -60,6 +60,11 @@
   package func gelu(_ task: UnsafePointer<GELUTask>) {
     unsafe run(KernelOperation.gelu.rawValue, task)
   }
+
+  /// Reads or computes as fast as the instruction set can.
+  package func probe(_ task: UnsafePointer<ProbeTask>) {
+    unsafe run(KernelOperation.probe.rawValue, task)
+  }
 }
 
 /// The operations of a `KernelTable`, with the task that each one takes.
@@ -84,4 +89,6 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case standardize
   /// `GELUTask`.
   case gelu
+  /// `ProbeTask`.
+  case probe
 }

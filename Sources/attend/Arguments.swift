@@ -1,7 +1,8 @@
 /// A command line taken apart: positional arguments and the values of options.
 struct Arguments: Sendable {
   private(set) var positionals: [String] = []
-  private var values: [String: String] = [:]
+  /// By option name; empty for a flag.
+  private(set) var values: [String: String] = [:]
 
   /// Takes `words` apart by a command's options; `--name value`, `--name=value`, `--` ends the options.
   init(_ words: [String], for command: Command) throws(CommandFailure) {
@@ -36,12 +37,12 @@ struct Arguments: Sendable {
       }
     }
     let wanted = command.arguments.count
-    guard positionals.count == wanted else {
-      let names = command.arguments.map(\.name).joined(separator: " ")
-      throw .usage(
-        positionals.count < wanted
-          ? "\(names) is missing"
-          : "unexpected argument '\(positionals[wanted])'")
+    guard positionals.count >= wanted else {
+      throw .usage("\(command.arguments.map(\.name).joined(separator: " ")) is missing")
+    }
+    let most = wanted + command.optionalArguments.count
+    guard positionals.count <= most else {
+      throw .usage("unexpected argument '\(positionals[most])'")
     }
   }
 

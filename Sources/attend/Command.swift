@@ -5,18 +5,23 @@ struct Command: Sendable {
   var overview: String
   /// `MODEL`, with what it means.
   var arguments: [(name: String, help: String)]
+  /// Arguments that may be left out, in order.
+  var optionalArguments: [(name: String, help: String)] = []
   var options: [Option]
   var run: @Sendable (Arguments) async throws(CommandFailure) -> Void
 
-  static let all: [Command] = [.generate, .chat, .logits, .topology]
+  static let all: [Command] = [.generate, .chat, .logits, .bench, .topology]
 
   /// The help text: overview, usage, arguments, options.
   var help: String {
-    let positional = arguments.map { " \($0.name)" }.joined()
+    let positional =
+      arguments.map { " \($0.name)" }.joined() + optionalArguments.map { " [\($0.name)" }.joined()
+      + String(repeating: "]", count: optionalArguments.count)
     var lines = ["OVERVIEW: \(overview)", "", "USAGE: attend \(name)\(positional) [options]"]
-    if !arguments.isEmpty {
+    let named = arguments + optionalArguments
+    if !named.isEmpty {
       lines += ["", "ARGUMENTS:"]
-      lines += Self.table(arguments.map { ($0.name, $0.help) })
+      lines += Self.table(named.map { ($0.name, $0.help) })
     }
     lines += ["", "OPTIONS:"]
     lines += Self.table(

@@ -1,4 +1,5 @@
 import Glibc
+import ModelFiles
 import StreamingAttention
 
 /// What `attend logits` prints.

@@ -21,7 +21,8 @@ enum Terminal {
   /// Whether standard error is a terminal, where progress may be shown.
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
-  private static func write(_ text: String, to descriptor: Int32) throws(CommandFailure) {
+  /// Writes all of `text` to an open file.
+  static func write(_ text: String, to descriptor: Int32) throws(CommandFailure) {
     var text = text
     let failure: Int32? = text.withUTF8 { bytes in
       var written = 0

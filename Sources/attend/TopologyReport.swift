@@ -1,4 +1,5 @@
 import Memory
+import ModelFiles
 
 /// What `attend topology` prints: the machine as this process may use it, and what would be used.
 struct TopologyReport {

@@ -185,6 +185,15 @@ ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attent
 }
 #endif
 
+/* ---- int8: fours in 32-bit lanes ---- */
+#if defined(__AVX512VNNI__)
+#define ATTENTION_HAS_BYTE_DOT 1
+/* c + a0·b0 + … + a3·b3, a unsigned, b signed */
+ATTENTION_INLINE attention_u32x16 attention_dot_bytes(attention_u32x16 c, attention_u32x16 a, attention_u32x16 b) { return (attention_u32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#else
+#define ATTENTION_HAS_BYTE_DOT 0
+#endif
+
 /* Asks for a cache line; any address is allowed. */
 ATTENTION_INLINE void attention_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 

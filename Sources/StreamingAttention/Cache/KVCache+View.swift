@@ -71,15 +71,42 @@ extension KVCache {
     let state = stepSequences[request]
     let table = state.tables[poolOfLayer[layer]]
     let start = table.reservedStart
-    let isEmpty = state.reservedTokens == 0
+    return unsafe slotWriter(
+      of: table, entry: start.entry, slots: start.slot..<start.slot + state.reservedTokens,
+      firstPosition: state.nextPosition, anchor: table.nextAnchor, layer: layer, kernels: kernels)
+  }
+
+  /// The writer of one layer for all live slots of an entry: for synthetic contents, which are written once all
+  /// pages are there.
+  ///
+  /// `index` counts the live entries from the oldest. Nobody reads the page meanwhile.
+  ///
+  /// - Precondition: The sequence has that entry and shares it with nobody.
+  package func slotWriter(
+    ofEntry index: Int, in sequence: SequenceID, layer: Int, kernels: KernelTable
+  ) throws(CacheError) -> SlotWriter {
+    let table = try state(of: sequence).tables[poolOfLayer[layer]]
+    let entry = table.entries[index]
+    precondition(table.pool.sets[Int(entry.page)].referenceCount == 1, "a shared page")
+    return unsafe slotWriter(
+      of: table, entry: index, slots: Int(entry.firstSlot)..<Int(entry.endSlot),
+      firstPosition: entry.basePosition + Int(entry.firstSlot), anchor: table.anchor(of: entry),
+      layer: layer, kernels: kernels)
+  }
+
+  /// A writer of consecutive slots, counted from slot 0 of the `entry`-th live entry.
+  private func slotWriter(
+    of table: PageTable, entry: Int, slots: Range<Int>, firstPosition: Int, anchor: Int, layer: Int,
+    kernels: KernelTable
+  ) -> SlotWriter {
     let firstColumn = table.pool.firstColumns[indexInPool[layer]]
     return unsafe SlotWriter(
-      tokenCount: state.reservedTokens, firstSlot: start.slot,
-      firstPosition: state.nextPosition, anchor: table.nextAnchor, kernels: kernels,
-      entries: isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + start.entry) },
-      pages: isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
+      tokenCount: slots.count, firstSlot: slots.lowerBound, firstPosition: firstPosition,
+      anchor: anchor, kernels: kernels,
+      entries: slots.isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + entry) },
+      pages: slots.isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
       columnStride: table.pool.addresses.capacity,
-      norms: isEmpty ? nil : pageNorms(layer: layer, kvHead: 0),
+      norms: slots.isEmpty ? nil : pageNorms(layer: layer, kvHead: 0),
       normStride: table.pool.norms.capacity,
       savedNorms: table.savedNorms.address.map { unsafe $0 + firstColumn },
       stepNumber: table.stepNumber, shape: layers[layer],

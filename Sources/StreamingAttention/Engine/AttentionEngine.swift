@@ -40,9 +40,26 @@ import KernelTable
   /// An engine for a cache; checks every layer's description against the cache's shapes.
   ///
   /// - Throws: ``AttentionError`` that names the layer and what is allowed.
-  public init(
+  public convenience init(
     cache: KVCache, layers: [LayerAttention], workers: Workers,
     instructionSet: InstructionSet = .detected
+  ) throws(AttentionError) {
+    try self.init(
+      cache: cache, layers: layers, workers: workers, instructionSet: instructionSet,
+      rotation: .asStored)
+  }
+
+  /// Whether queries must be turned as the stored keys were.
+  package enum RotationRule: Sendable {
+    case asStored
+    /// Any encoding may read the stored keys: for measurements that compare encodings on the same pages.
+    case any
+  }
+
+  /// An engine for a cache, by the rule given.
+  package init(
+    cache: KVCache, layers: [LayerAttention], workers: Workers, instructionSet: InstructionSet,
+    rotation rule: RotationRule
   ) throws(AttentionError) {
     guard layers.count == cache.layers.count else {
       throw .layerCount(received: layers.count, allowed: cache.layers.count)
@@ -72,7 +89,7 @@ import KernelTable
     var turns: [TurnTables] = []
     for (index, layer) in layers.enumerated() {
       let stored = cache.layers[index]
-      try layer.check(layer: index, stored: stored)
+      try layer.check(layer: index, stored: stored, rotation: rule)
       let table = cache.table(ofLayer: index)
       let horizon = HorizonSettings(
         layer, keyWidth: stored.keyWidth, keyType: stored.keyType)

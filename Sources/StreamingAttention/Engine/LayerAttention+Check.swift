@@ -1,6 +1,8 @@
 extension LayerAttention {
   /// Throws what does not fit the layer's stored shape or has no meaning.
-  func check(layer: Int, stored: LayerShape) throws(AttentionError) {
+  func check(
+    layer: Int, stored: LayerShape, rotation rule: AttentionEngine.RotationRule
+  ) throws(AttentionError) {
     func demand(_ holds: Bool, _ name: String, _ received: some Any, _ allowed: String)
       throws(AttentionError)
     {
@@ -40,7 +42,7 @@ extension LayerAttention {
         stored.rotaryPairs == rotary.pairCount && stored.rotaryPairing == rotary.pairing,
         "rotation", "\(rotary.pairCount) pairs, \(rotary.pairing)",
         "what the cache stores: \(stored.rotaryPairs) pairs, \(stored.rotaryPairing)")
-    } else {
+    } else if rule == .asStored {
       try demand(
         stored.rotaryPairs == 0, "rotation", "none",
         "what the cache stores: \(stored.rotaryPairs) pairs")

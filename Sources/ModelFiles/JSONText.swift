@@ -1,7 +1,7 @@
 /// Writes JSON text; numbers that JSON lacks (NaN, infinities) become null.
-enum JSONText {
+package enum JSONText {
   /// A quoted string.
-  static func string(_ text: String) -> String {
+  package static func string(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -20,18 +20,18 @@ enum JSONText {
   }
 
   /// The shortest text that reads back as the same number.
-  static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
+  package static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
   /// The shortest text that reads back as the same number.
-  static func number(_ value: Float) -> String { value.isFinite ? "\(value)" : "null" }
+  package static func number(_ value: Float) -> String { value.isFinite ? "\(value)" : "null" }
 
   /// An array of texts that are JSON already.
-  static func array(_ elements: some Sequence<String>) -> String {
+  package static func array(_ elements: some Sequence<String>) -> String {
     "[" + elements.joined(separator: ",") + "]"
   }
 
   /// An object of values that are JSON already, in this order.
-  static func object(_ members: [(String, String)]) -> String {
+  package static func object(_ members: [(String, String)]) -> String {
     "{" + members.map { "\(string($0.0)):\($0.1)" }.joined(separator: ",") + "}"
   }
 }

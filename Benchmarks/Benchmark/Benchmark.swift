@@ -1,0 +1,7 @@
+import Benchmarking
+
+/// The benchmark without the command around it.
+@main
+enum Benchmark {
+  static func main() {}
+}

@@ -1,0 +1,47 @@
+import StreamingAttention
+
+/// One encoding on a filled cache: what is measured in turns with the others.
+struct AttentionVariant {
+  let position: PositionKind
+  /// 0 where everything is read.
+  let epsilon: Float
+  let engine: AttentionEngine
+
+  init(
+    _ position: PositionKind, epsilon: Float, cache: KVCache, shape: AttentionShape,
+    workers: Workers, instructionSet: InstructionSet
+  ) throws(BenchmarkError) {
+    self.position = position
+    self.epsilon = epsilon
+    let keyType = cache.layers[0].keyType
+    let layer: LayerAttention
+    do throws(PositionError) {
+      layer = LayerAttention(
+        queryHeads: shape.queryHeads,
+        rotary: position.turns ? try Self.rotary(shape, keyType: keyType) : nil,
+        alibi: position.isBiased ? try ALiBi(headCount: shape.queryHeads) : nil)
+    } catch {
+      throw .option(name: "--position", received: position.rawValue, allowed: "\(error)")
+    }
+    engine = try BenchmarkError.wrapping { () throws(AttentionError) in
+      try AttentionEngine(
+        cache: cache, layers: Array(repeating: layer, count: cache.layers.count), workers: workers,
+        instructionSet: instructionSet, rotation: .any)
+    }
+  }
+
+  /// Which pairs turn: those that leave stored channels in the caller's order.
+  ///
+  /// So one cache serves engines with and without rotation. The pairing changes no instruction of a kernel.
+  static func pairing(keyType: ElementType) -> RotaryPairing {
+    keyType == .bfloat16 ? .interleaved : .halves
+  }
+
+  private static func rotary(
+    _ shape: AttentionShape, keyType: ElementType
+  ) throws(PositionError) -> RotaryEmbedding {
+    try RotaryEmbedding(
+      headDimension: shape.headDimension, rotaryDimensions: shape.headDimension / 2 * 2,
+      base: 500_000, pairing: pairing(keyType: keyType))
+  }
+}

@@ -1,0 +1,48 @@
+import StreamingAttention
+
+/// What attention over some sequences reads and computes in one layer.
+package struct AttentionWork: Sendable, Equatable {
+  package var shape: AttentionShape
+  package var types: StoredTypes
+  package var context: ContextMix
+  /// Query rows of each sequence, its newest tokens.
+  package var rows: Int
+
+  package init(shape: AttentionShape, types: StoredTypes, context: ContextMix, rows: Int) {
+    self.shape = shape
+    self.types = types
+    self.context = context
+    self.rows = rows
+  }
+
+  /// Bytes of keys and values of all live tokens.
+  package var bytes: Int {
+    context.total * shape.kvHeads * shape.headDimension * (types.key.bytes + types.value.bytes)
+  }
+
+  /// Additions and multiplications of q·k, causal: two for each channel, query head and visible key.
+  ///
+  /// Those of p·v are as many.
+  package var scoreOperations: Double {
+    context.runs.reduce(0) { sum, run in
+      // Row r of n over a context of L sees L − n + r + 1 keys.
+      let pairs = Double(rows) * (Double(run.length) - (Double(rows) - 1) / 2)
+      return sum + Double(run.count) * 2 * pairs * Double(shape.queryHeads * shape.headDimension)
+    }
+  }
+
+  /// Additions and multiplications of the whole.
+  package var operations: Double { 2 * scoreOperations }
+
+  /// Billions of operations per second that the machine could do of this work.
+  ///
+  /// bf16 keys or values are multiplied by dot products where the instruction set has them, all else by
+  /// multiply-add.
+  package func peak(_ limits: MeasuredLimits) -> Double {
+    func peak(_ type: ElementType) -> Double {
+      type == .bfloat16 ? limits.bfloatDot ?? limits.multiplyAdd : limits.multiplyAdd
+    }
+    // Half of the work at each speed.
+    return 2 / (1 / peak(types.key) + 1 / peak(types.value))
+  }
+}

@@ -1,0 +1,60 @@
+package import Memory
+package import Models
+package import StreamingAttention
+
+/// Why a benchmark cannot be set up or has stopped.
+package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
+  /// An option has a value that is not allowed, or does not fit the mode.
+  case option(name: String, received: String, allowed: String)
+  /// The engine refused.
+  case attention(AttentionError)
+  /// The cache refused.
+  case cache(CacheError)
+  /// The system refused memory.
+  case memory(MemoryError)
+  /// The model cannot be loaded or run.
+  case model(ModelError)
+  /// A file of results does not hold what it should.
+  case data(path: String, line: Int, reason: String)
+  /// What the records go to cannot be written.
+  case output(String)
+  /// The caller asked to stop.
+  case interrupted
+
+  /// One line: what, where, what to change.
+  package var description: String {
+    switch self {
+    case .option(let name, let received, let allowed):
+      "\(name) is '\(received)'; allowed: \(allowed)"
+    case .attention(let error): "\(error)"
+    case .cache(let error): "\(AttentionError.cache(error))"
+    case .memory(let error): "\(error)"
+    case .model(let error): "\(error)"
+    case .data(let path, let line, let reason): "\(path), line \(line): \(reason)"
+    case .output(let reason): reason
+    case .interrupted: "interrupted"
+    }
+  }
+
+  static func wrapping<Value>(
+    _ body: () throws(AttentionError) -> Value
+  ) throws(BenchmarkError) -> Value {
+    do throws(AttentionError) { return try body() } catch {
+      throw error == .cancelled ? .interrupted : .attention(error)
+    }
+  }
+
+  static func wrapping<Value>(
+    _ body: () throws(CacheError) -> Value
+  ) throws(BenchmarkError) -> Value {
+    do throws(CacheError) { return try body() } catch { throw .cache(error) }
+  }
+
+  static func wrapping<Value>(
+    _ body: () throws(ModelError) -> Value
+  ) throws(BenchmarkError) -> Value {
+    do throws(ModelError) { return try body() } catch {
+      throw error == .cancelled ? .interrupted : .model(error)
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import StreamingAttention
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Attention of some rows of one KV head's group in Double, over pages as they are stored.
+struct DoubleAttention: Sendable {
+  /// One query head at one position.
+  struct Row: Sendable {
+    var position: Int
+    var slope: Double
+    var sink: Double?
+    /// In the caller's order of channels.
+    var query: [Double]
+  }
+
+  /// The softmax over some keys: o ÷ ℓ is the output.
+  struct State: Sendable {
+    var maximum = -Double.infinity
+    var denominator = 0.0
+    var output: [Double]
+
+    mutating func merge(_ other: State) {
+      guard other.denominator > 0 else { return }
+      let top = max(maximum, other.maximum)
+      let (left, right) = (exp(maximum - top), exp(other.maximum - top))
+      denominator = denominator * left + other.denominator * right
+      for channel in output.indices {
+        output[channel] = output[channel] * left + other.output[channel] * right
+      }
+      maximum = top
+    }
+  }
+
+  let rows: [Row]
+  let rotary: RotaryEmbedding?
+  let scale: Double
+  let softcap: Double?
+  let isCausal: Bool
+  let window: Int
+
+  /// The state of every row over some entries.
+  func states(over entries: ArraySlice<LiveEntry>, in pages: StoredPages) -> [State] {
+    let width = pages.valueWidth
+    var states = [State](
+      repeating: State(output: [Double](repeating: 0, count: width)), count: rows.count)
+    var (keys, values): ([Double], [Double]) = ([], [])
+    var scores = [Double](repeating: 0, count: PageLayout.slots)
+    let channels = pages.channels(rotary)
+    var anchor: Int?
+    var queries: [[Double]] = []
+    for entry in entries {
+      if anchor != entry.anchor {
+        queries = rows.map { prepared($0, anchor: entry.anchor, channels: channels) }
+        anchor = entry.anchor
+      }
+      pages.readKeys(page: entry.page, into: &keys)
+      pages.readValues(page: entry.page, into: &values)
+      for (index, row) in rows.enumerated() {
+        Self.multiply(queries[index], keys, &scores)
+        advance(&states[index], row, entry, &scores, values, width)
+      }
+    }
+    return states
+  }
+
+  /// A query turned towards keys of an anchor and scaled, in the order of stored rows.
+  private func prepared(_ row: Row, anchor: Int, channels: [Int]) -> [Double] {
+    var query = rotary?.turned(row.query, by: row.position - anchor) ?? row.query
+    if let rotary {
+      let factor = rotary.attentionFactor * rotary.attentionFactor
+      for pair in 0..<rotary.pairCount {
+        let (first, second) = rotary.channels(ofPair: pair)
+        query[first] *= factor
+        query[second] *= factor
+      }
+    }
+    return channels.map { $0 < 0 ? 0 : query[$0] * scale }
+  }
+
+  /// Scores of 64 slots: `keys` is `[row][slot]`.
+  private static func multiply(_ query: [Double], _ keys: [Double], _ scores: inout [Double]) {
+    let (query, keys) = (query.span, keys.span)
+    var scores = scores.mutableSpan
+    for slot in scores.indices { scores[slot] = 0 }
+    for row in query.indices {
+      let q = query[row]
+      guard q != 0 else { continue }
+      for slot in 0..<PageLayout.slots { scores[slot] += q * keys[row * PageLayout.slots + slot] }
+    }
+  }
+
+  private func advance(
+    _ state: inout State, _ row: Row, _ entry: LiveEntry, _ scores: inout [Double],
+    _ values: [Double], _ width: Int
+  ) {
+    var top = -Double.infinity
+    for slot in scores.indices {
+      let distance = row.position - entry.basePosition - slot
+      let isSeen = entry.slots.contains(slot) && (!isCausal || distance >= 0) && distance < window
+      if let softcap { scores[slot] = softcap * tanh(scores[slot] / softcap) }
+      scores[slot] = isSeen ? scores[slot] - row.slope * Double(distance.magnitude) : -.infinity
+      top = max(top, scores[slot])
+    }
+    guard top > -.infinity else { return }
+    if top > state.maximum {
+      let factor = exp(state.maximum - top)
+      state.denominator *= factor
+      for channel in 0..<width { state.output[channel] *= factor }
+      state.maximum = top
+    }
+    let (values, maximum) = (values.span, state.maximum)
+    for slot in scores.indices where scores[slot] > -.infinity {
+      let weight = exp(scores[slot] - maximum)
+      state.denominator += weight
+      var output = state.output.mutableSpan
+      for channel in 0..<width { output[channel] += weight * values[slot * width + channel] }
+    }
+  }
+}

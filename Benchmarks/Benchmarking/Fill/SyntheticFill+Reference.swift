@@ -1,0 +1,128 @@
+package import StreamingAttention
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+extension SyntheticFill {
+  /// The error of some rows of an output against Double over the keys and values as stored.
+  ///
+  /// Reads the pages, so it is called inside the step, after `append`, or after its commit.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer.
+  ///   - queries: What was asked, `[row][queryHead][keyWidth]`.
+  ///   - output: What was answered, `[row][queryHead][valueWidth]`.
+  ///   - reader: The engine that attended; that of the fill if nil.
+  ///   - sequence: Which of the sequences.
+  ///   - kvHead: Whose query heads are compared.
+  ///   - which: Which of the sequence's rows; the newest if nil.
+  /// - Returns: The error of all compared rows together.
+  /// - Throws: ``FillError`` if the sequence has been dropped.
+  /// - Precondition: Lengths are those of the step, indices within them.
+  package func relativeError(
+    layer: Int, queries: Span<Float>, output: Span<Float>, for reader: AttentionEngine? = nil,
+    sequence: Int = 0, kvHead: Int = 0, rows which: Range<Int>? = nil
+  ) throws(FillError) -> RelativeError {
+    let reader = reader ?? engine
+    let stored = rows.layers[layer].stored
+    let heads = reader.layers[layer].queryHeads
+    let group = heads / stored.kvHeads
+    let rowCount = sequences.reduce(0) { $0 + $1.queries }
+    precondition(output.count == rowCount * heads * stored.valueWidth, "\(output.count) numbers")
+    let own = sequences[sequence]
+    let which = which ?? max(own.queries - 1, 0)..<own.queries
+    let expected = try answers(
+      layer: layer, queries: queries, for: reader, sequence: sequence, kvHead: kvHead, rows: which)
+    let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries } + which.lowerBound
+    var (squares, differences, maximum) = (0.0, 0.0, 0.0)
+    for (index, answer) in expected.enumerated() {
+      let row = (firstRow + index / group) * heads + kvHead * group + index % group
+      for channel in answer.indices {
+        let received = Double(output[row * stored.valueWidth + channel])
+        var difference = (received - answer[channel]).magnitude
+        if difference.isNaN { difference = .infinity }
+        squares += answer[channel] * answer[channel]
+        differences += difference * difference
+        maximum = max(maximum, difference)
+      }
+    }
+    let l2 = differences == 0 ? 0 : (differences / squares).squareRoot()
+    return RelativeError(l2: l2, maximum: maximum, rowCount: expected.count)
+  }
+
+  /// What some rows of a sequence should get, `[row, head of the group][channel]`.
+  func answers(
+    layer: Int, queries: Span<Float>, for reader: AttentionEngine, sequence: Int, kvHead: Int,
+    rows which: Range<Int>
+  ) throws(FillError) -> [[Double]] {
+    let attention = reader.layers[layer]
+    let stored = rows.layers[layer].stored
+    let (heads, group) = (attention.queryHeads, attention.queryHeads / stored.kvHeads)
+    let rowCount = sequences.reduce(0) { $0 + $1.queries }
+    precondition(queries.count == rowCount * heads * stored.keyWidth, "\(queries.count) numbers")
+    let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries }
+    let firstToken = sequences[sequence].length - sequences[sequence].queries
+    var asked: [DoubleAttention.Row] = []
+    for row in which {
+      for head in kvHead * group..<(kvHead + 1) * group {
+        let first = ((firstRow + row) * heads + head) * stored.keyWidth
+        asked.append(
+          DoubleAttention.Row(
+            position: rows.position(ofToken: firstToken + row, sequence: sequence),
+            slope: attention.alibi.map { Double($0.slopes[head]) } ?? 0,
+            sink: attention.sinks.map { Double($0[head]) },
+            query: (0..<stored.keyWidth).map { Double(queries[first + $0]) }))
+      }
+    }
+    return try reference(
+      DoubleAttention(
+        rows: asked, rotary: attention.rotary,
+        scale: Double(attention.scale ?? 1 / Float(stored.keyWidth).squareRoot()),
+        softcap: attention.softcap.map(Double.init), isCausal: attention.mask == .causal,
+        window: attention.window ?? .max),
+      layer: layer, sequence: sequence, kvHead: kvHead)
+  }
+
+  /// The outputs of some rows in Double, shared among the workers in runs of entries.
+  private func reference(
+    _ attention: DoubleAttention, layer: Int, sequence: Int, kvHead: Int
+  ) throws(FillError) -> [[Double]] {
+    let cache = engine.cache
+    var entries: [LiveEntry] = []
+    try FillError.wrapping { () throws(CacheError) in
+      try cache.forEachLiveEntry(of: ids[sequence], table: cache.table(ofLayer: layer)) {
+        entries.append($0)
+      }
+    }
+    let width = cache.layers[layer].valueWidth
+    guard !entries.isEmpty else {
+      return attention.rows.map { _ in [Double](repeating: 0, count: width) }
+    }
+    // SAFETY: pages are only read, and nothing writes them before the call returns.
+    nonisolated(unsafe) let pages = StoredPages(cache, layer: layer, kvHead: kvHead)
+    let (run, all) = (SummationOrder.largestLeafEntries, entries)
+    let runs = (all.count + run - 1) / run
+    let results = Mutex([[DoubleAttention.State]](repeating: [], count: runs))
+    engine.workers.forEachIndex(runs) { index in
+      let slice = all[index * run..<min((index + 1) * run, all.count)]
+      let states = attention.states(over: slice, in: unsafe pages)
+      results.withLock { $0[index] = states }
+    }
+    let states = results.withLock { $0 }
+    return attention.rows.indices.map { row in
+      var whole = states[0][row]
+      for other in states.dropFirst() { whole.merge(other[row]) }
+      if let sink = attention.rows[row].sink {
+        whole.merge(
+          DoubleAttention.State(
+            maximum: sink, denominator: 1, output: [Double](repeating: 0, count: width)))
+      }
+      return whole.denominator > 0
+        ? whole.output.map { $0 / whole.denominator } : whole.output
+    }
+  }
+}

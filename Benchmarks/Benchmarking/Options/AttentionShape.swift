@@ -1,0 +1,23 @@
+/// Heads and widths of one attention layer.
+package struct AttentionShape: Sendable, Equatable {
+  package var queryHeads: Int
+  package var kvHeads: Int
+  package var headDimension: Int
+
+  package init(queryHeads: Int, kvHeads: Int, headDimension: Int) {
+    self.queryHeads = queryHeads
+    self.kvHeads = kvHeads
+    self.headDimension = headDimension
+  }
+
+  /// Shapes of well-known models by name, from their configuration files.
+  package static let named: [(name: String, shape: AttentionShape)] = [
+    ("llama-3-8b", AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128)),
+    ("mistral-7b", AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128)),
+    ("smollm2-135m", AttentionShape(queryHeads: 9, kvHeads: 3, headDimension: 64)),
+    ("gemma-3-270m", AttentionShape(queryHeads: 4, kvHeads: 1, headDimension: 256)),
+    ("qwen2.5-7b", AttentionShape(queryHeads: 28, kvHeads: 4, headDimension: 128)),
+    ("bloom-7b1", AttentionShape(queryHeads: 32, kvHeads: 32, headDimension: 128)),
+    ("mpt-7b", AttentionShape(queryHeads: 32, kvHeads: 32, headDimension: 128)),
+  ]
+}

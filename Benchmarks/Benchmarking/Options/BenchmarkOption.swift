@@ -1,0 +1,65 @@
+/// One option of the benchmark's command line.
+package struct BenchmarkOption: Sendable {
+  /// With its dashes.
+  package var name: String
+  /// What stands for the value in the help; nil for a flag.
+  package var value: String?
+  package var help: String
+
+  /// All of them, in the order of the help.
+  package static let all = [
+    BenchmarkOption(
+      name: "--context", value: "LIST",
+      help: "Live tokens of a sequence; K is 1024; 31*1K+128K puts 32 sequences into one step. "
+        + "Default: 128K,256K; prefill alone: 8K,16K."),
+    BenchmarkOption(
+      name: "--shape", value: "MODEL",
+      help: "Heads and widths of a model: "
+        + AttentionShape.named.map(\.name).joined(separator: ", ") + ". Default: llama-3-8b."),
+    BenchmarkOption(
+      name: "--query-heads", value: "N", help: "Query heads, in place of the shape's."),
+    BenchmarkOption(name: "--kv-heads", value: "N", help: "KV heads, in place of the shape's."),
+    BenchmarkOption(
+      name: "--head-dimension", value: "N", help: "Channels of a head, in place of the shape's."),
+    BenchmarkOption(
+      name: "--key-type", value: "LIST",
+      help: "How keys are stored: f32, f16, bf16. Default: all three."),
+    BenchmarkOption(
+      name: "--value-type", value: "LIST",
+      help: "How values are stored, one type or one for each key type. Default: as keys."),
+    BenchmarkOption(
+      name: "--position", value: "LIST",
+      help: "none, rope, alibi, rope+alibi, measured in turns on the same cache. "
+        + "Default: none,rope,alibi."),
+    BenchmarkOption(
+      name: "--threads", value: "LIST",
+      help: "Threads that compute, a record for each. Default: one for each CPU."),
+    BenchmarkOption(
+      name: "--batch", value: "N", help: "Sequences of each context in one step. Default: 1."),
+    BenchmarkOption(
+      name: "--query-length", value: "LIST",
+      help: "Query rows of each sequence in prefill. Default: 128; prefill alone: 2048."),
+    BenchmarkOption(
+      name: "--instruction-set", value: "LIST",
+      help: "baseline, avx2, avx512, avx512bf16, as far as this CPU has them. Default: the best."),
+    BenchmarkOption(
+      name: "--alibi-epsilon", value: "E",
+      help: "The part of the softmax mass that ALiBi may leave unread, 0 to 0.01; 0 reads all. "
+        + "Default: 0, and a record of its own with 1e-7."),
+    BenchmarkOption(
+      name: "--repeat", value: "N",
+      help: "Timed repetitions of each record. Default: 20 for decode, 3 for prefill."),
+    BenchmarkOption(
+      name: "--attempts", value: "N",
+      help: "How often a record is measured at most until the machine held still. Default: 3."),
+    BenchmarkOption(
+      name: "--seed", value: "N", help: "Seed of the keys and values, 0 to 2^64 - 1. Default: 1."),
+    BenchmarkOption(
+      name: "--json", value: nil, help: "Print one JSON object per line in place of the table."),
+    BenchmarkOption(
+      name: "--save", value: "FILE",
+      help: "Write the records as JSON too, after a line about the machine."),
+    BenchmarkOption(
+      name: "--note", value: "TEXT", help: "Kept in the file's first line, such as a commit."),
+  ]
+}

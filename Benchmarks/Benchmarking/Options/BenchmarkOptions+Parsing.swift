@@ -1,0 +1,108 @@
+package import StreamingAttention
+
+extension BenchmarkOptions {
+  /// Reads the values of options, over the defaults of the mode.
+  ///
+  /// - Parameters:
+  ///   - mode: The first word of the command line; nil for the default run.
+  ///   - argument: The second word.
+  ///   - values: Values by option name, flags with an empty value.
+  ///   - threads: Threads unless told otherwise.
+  ///   - instructionSet: The instruction set unless told otherwise.
+  /// - Throws: ``BenchmarkError/option(name:received:allowed:)``.
+  package init(
+    mode: String?, argument: String?, values: [String: String], threads: Int,
+    instructionSet: InstructionSet
+  ) throws(BenchmarkError) {
+    self = .standard(threads: threads, instructionSet: instructionSet)
+    if let mode {
+      guard let known = BenchmarkMode(rawValue: mode) else {
+        throw .option(
+          name: "mode", received: mode, allowed: Self.names(BenchmarkMode.allCases.map(\.rawValue)))
+      }
+      self.mode = known
+    }
+    self.argument = argument
+    if self.mode == .prefill {
+      contexts = [ContextMix(8_192), ContextMix(16_384)]
+      queryLengths = [2_048]
+    }
+    let reader = ValueReader(values: values)
+    try readShape(reader)
+    if let list = try reader.list(
+      "--context", "lengths up to 64M such as 4096, 128K or 31*1K+128K", ContextMix.init)
+    {
+      contexts = list
+    }
+    try readTypes(reader)
+    if let list = try reader.choices("--position", PositionKind.allCases.map { ($0.rawValue, $0) })
+    {
+      positions = list
+    }
+    if let list = try reader.integers("--threads", in: 1...1024) { self.threads = list }
+    batch = try reader.integer("--batch", in: 1...4096) ?? batch
+    if let list = try reader.integers("--query-length", in: 1...1 << 20) { queryLengths = list }
+    if let list = try reader.choices(
+      "--instruction-set",
+      InstructionSet.allCases.filter(\.isAvailable).map { ($0.rawValue, $0) })
+    {
+      instructionSets = list
+    }
+    alibiEpsilon = try reader.number("--alibi-epsilon", in: 0...0.01).map { Float($0) }
+    repeats = try reader.integer("--repeat", in: 1...1_000_000)
+    attempts = try reader.integer("--attempts", in: 1...100) ?? attempts
+    seed = try reader.seed("--seed") ?? seed
+    if batch > 1 {
+      contexts = contexts.map { mix in
+        var mix = mix
+        mix.runs = mix.runs.map { ($0.length, $0.count * batch) }
+        return mix
+      }
+    }
+    try checkQueryLengths()
+  }
+
+  private mutating func readShape(_ reader: ValueReader) throws(BenchmarkError) {
+    if let named = try reader.choice("--shape", AttentionShape.named.map { ($0.name, $0.shape) }) {
+      shape = named
+    }
+    shape.queryHeads = try reader.integer("--query-heads", in: 1...1024) ?? shape.queryHeads
+    shape.kvHeads = try reader.integer("--kv-heads", in: 1...1024) ?? shape.kvHeads
+    shape.headDimension =
+      try reader.integer("--head-dimension", in: 2...1024) ?? shape.headDimension
+    guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
+      throw .option(
+        name: "--query-heads", received: "\(shape.queryHeads)",
+        allowed: "a multiple of the \(shape.kvHeads) KV heads")
+    }
+  }
+
+  private mutating func readTypes(_ reader: ValueReader) throws(BenchmarkError) {
+    let known = ElementType.allCases.map { ($0.name, $0) }
+    let keys = try reader.choices("--key-type", known)
+    let values = try reader.choices("--value-type", known)
+    guard keys != nil || values != nil else { return }
+    let keyTypes = keys ?? types.map(\.key)
+    let valueTypes = values ?? keyTypes
+    guard valueTypes.count == 1 || valueTypes.count == keyTypes.count else {
+      throw .option(
+        name: "--value-type", received: Self.names(valueTypes.map(\.name)),
+        allowed: "one type, or one for each of \(keyTypes.count) key types")
+    }
+    types = keyTypes.indices.map { index in
+      StoredTypes(key: keyTypes[index], value: valueTypes[valueTypes.count == 1 ? 0 : index])
+    }
+  }
+
+  private func checkQueryLengths() throws(BenchmarkError) {
+    guard mode == .prefill || mode == nil else { return }
+    let shortest = contexts.flatMap(\.lengths).min() ?? 0
+    if let length = queryLengths.first(where: { $0 > shortest }) {
+      throw .option(
+        name: "--query-length", received: "\(length)",
+        allowed: "at most the shortest context, \(shortest)")
+    }
+  }
+
+  static func names(_ names: [String]) -> String { names.joined(separator: ", ") }
+}

@@ -1,0 +1,86 @@
+/// Reads the values of options, each as what it should be.
+struct ValueReader {
+  let values: [String: String]
+
+  /// A whole number within a range.
+  func integer(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int? {
+    guard let text = values[name] else { return nil }
+    return try integer(text, name, allowed)
+  }
+
+  /// Whole numbers within a range, separated by commas.
+  func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> [Int]? {
+    try list(name, "whole numbers, \(allowed.lowerBound) to \(allowed.upperBound)") { word in
+      ContextMix.length(word).flatMap { allowed.contains($0) ? $0 : nil }
+    }
+  }
+
+  private func integer(
+    _ text: String, _ name: String, _ allowed: ClosedRange<Int>
+  ) throws(BenchmarkError) -> Int {
+    guard let value = Int(text), allowed.contains(value) else {
+      throw .option(
+        name: name, received: text,
+        allowed: "a whole number, \(allowed.lowerBound) to \(allowed.upperBound)")
+    }
+    return value
+  }
+
+  /// A number within a range.
+  func number(
+    _ name: String, in allowed: ClosedRange<Double>
+  ) throws(BenchmarkError) -> Double? {
+    guard let text = values[name] else { return nil }
+    guard let value = Double(text), allowed.contains(value) else {
+      throw .option(
+        name: name, received: text,
+        allowed: "a number, \(allowed.lowerBound) to \(allowed.upperBound)")
+    }
+    return value
+  }
+
+  /// A seed: any whole number of 64 bits without sign.
+  func seed(_ name: String) throws(BenchmarkError) -> UInt64? {
+    guard let text = values[name] else { return nil }
+    guard let value = UInt64(text) else {
+      throw .option(name: name, received: text, allowed: "a whole number, 0 to \(UInt64.max)")
+    }
+    return value
+  }
+
+  /// One of some words.
+  func choice<Value>(
+    _ name: String, _ choices: [(String, Value)]
+  ) throws(BenchmarkError) -> Value? {
+    guard let text = values[name] else { return nil }
+    guard let choice = choices.first(where: { $0.0 == text }) else {
+      throw .option(
+        name: name, received: text, allowed: BenchmarkOptions.names(choices.map(\.0)))
+    }
+    return choice.1
+  }
+
+  /// Some of some words, separated by commas.
+  func choices<Value>(
+    _ name: String, _ choices: [(String, Value)]
+  ) throws(BenchmarkError) -> [Value]? {
+    try list(name, BenchmarkOptions.names(choices.map(\.0)) + ", separated by commas") { word in
+      choices.first { $0.0 == word }?.1
+    }
+  }
+
+  /// A list of what `element` makes of its words.
+  func list<Value>(
+    _ name: String, _ allowed: String, _ element: (Substring) -> Value?
+  ) throws(BenchmarkError) -> [Value]? {
+    guard let text = values[name] else { return nil }
+    var result: [Value] = []
+    for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let value = element(word) else {
+        throw .option(name: name, received: text, allowed: allowed)
+      }
+      result.append(value)
+    }
+    return result
+  }
+}

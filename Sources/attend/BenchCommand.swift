@@ -1,0 +1,81 @@
+import Benchmarking
+import Memory
+import ModelFiles
+import StreamingAttention
+
+extension Command {
+  static let bench = Command(
+    name: "bench", overview: "Measure attention beside this machine's limits.",
+    arguments: [],
+    optionalArguments: [
+      (
+        "MODE",
+        "decode, prefill, append, fork-join, limits, model or compare. Default: decode, then prefill of "
+          + "128 rows, at 128K and 256K."
+      ),
+      (
+        "FILE",
+        "For model: a GGUF file. For compare: another engine's figures, one JSON object per line."
+      ),
+    ],
+    options: BenchmarkOption.all.map { option in
+      option.value.map { Option(option.name, $0, option.help) } ?? Option(option.name, option.help)
+    },
+    run: BenchRun.run)
+}
+
+/// `attend bench`.
+enum BenchRun {
+  @Sendable static func run(_ arguments: Arguments) async throws(CommandFailure) {
+    let words = arguments.positionals
+    let options = try wrapping { () throws(BenchmarkError) in
+      try BenchmarkOptions(
+        mode: words.first, argument: words.dropFirst().first, values: arguments.values,
+        threads: Topology.current.defaultWorkerCount,
+        instructionSet: try instructionSet())
+    }
+    let output = try BenchOutput(arguments)
+    let flag = Interrupt.flag
+    Interrupt.begin {}
+    let run = BenchmarkRun(
+      options: options,
+      observer: BenchmarkObserver(
+        record: { (record: BenchmarkRecord) throws(BenchmarkError) in try output.write(record) },
+        progress: { output.progress($0) }),
+      cancellation: flag)
+    defer { output.finish() }
+    try wrapping { () throws(BenchmarkError) in try run.run() }
+    guard run.allPassed else {
+      throw CommandFailure(.software, "an answer differs from the one that was planted (selfCheck)")
+    }
+  }
+
+  private static func instructionSet() throws(BenchmarkError) -> InstructionSet {
+    do throws(AttentionError) {
+      return try .selected(by: Terminal.environment("ATTEND_ISA"))
+    } catch {
+      throw .attention(error)
+    }
+  }
+
+  private static func wrapping<Value>(
+    _ body: () throws(BenchmarkError) -> Value
+  ) throws(CommandFailure) -> Value {
+    do throws(BenchmarkError) { return try body() } catch { throw CommandFailure(error) }
+  }
+}
+
+extension CommandFailure {
+  init(_ error: BenchmarkError) {
+    switch error {
+    case .option: self.init(.usage, "\(error)")
+    case .attention(let error): self.init(error)
+    case .cache(let error): self.init(AttentionError.cache(error))
+    case .memory: self.init(.outOfResources, "\(error)")
+    case .model(let error): self.init(error)
+    case .data: self.init(.badData, "\(error)")
+    case .output: self.init(.inputOutput, "\(error)")
+    case .interrupted: self.init(.interrupted, Interrupt.message)
+    }
+  }
+}

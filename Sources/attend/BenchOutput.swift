@@ -1,0 +1,53 @@
+import Benchmarking
+import Glibc
+import Memory
+
+/// Where the records of `attend bench` go: standard output, as a table or as JSON, and a file if asked.
+final class BenchOutput {
+  private let isJSON: Bool
+  private var table = BenchmarkTable()
+  private var file: Int32 = -1
+  private let path: String
+  private var hasProgress = false
+
+  init(_ arguments: Arguments) throws(CommandFailure) {
+    isJSON = arguments.has("--json")
+    path = arguments.text("--save") ?? ""
+    guard arguments.has("--save") else { return }
+    file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard file >= 0 else {
+      throw CommandFailure(.inputOutput, "\(path): cannot be written: \(systemMessage(errno))")
+    }
+    let words = CommandLine.arguments.dropFirst().joined(separator: " ")
+    let machine = MachineRecord(
+      command: "attend \(words)", note: arguments.text("--note"), version: Attend.version)
+    try Terminal.write(machine.json + "\n", to: file)
+  }
+
+  deinit { if file >= 0 { close(file) } }
+
+  /// Writes a finished record.
+  func write(_ record: BenchmarkRecord) throws(BenchmarkError) {
+    finish()
+    do throws(CommandFailure) {
+      if file >= 0 { try Terminal.write(record.json + "\n", to: file) }
+      let lines = isJSON ? [record.json] : table.lines(for: record)
+      try Terminal.write(lines.joined(separator: "\n") + "\n")
+    } catch {
+      throw .output(error.message)
+    }
+  }
+
+  /// Shows what is being done, where standard error is a terminal.
+  func progress(_ text: String) {
+    guard Terminal.showsProgress else { return }
+    hasProgress = true
+    Terminal.noteUnended("\r\u{1B}[K\(text)")
+  }
+
+  /// Clears the line of progress.
+  func finish() {
+    if hasProgress { Terminal.noteUnended("\r\u{1B}[K") }
+    hasProgress = false
+  }
+}
