@@ -110,7 +110,8 @@ extension AttentionEngine {
       slopes: settings.firstSlope < 0
         ? nil : UnsafePointer(slopes.baseAddress + settings.firstSlope),
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),
-      pages: UnsafePointer(pages.baseAddress), queries: queries, output: output,
+      pages: UnsafePointer(pages.baseAddress), bias: stepBias?.address,
+      biasHeads: stepBias?.heads ?? 1, queries: queries, output: output,
       logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
       scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes)
     return unsafe workers.run(count, context: &run, cancellation: cancellation) {

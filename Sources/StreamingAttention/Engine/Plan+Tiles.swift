@@ -86,8 +86,9 @@ extension Plan {
   > {
     let table = tables[shape.table * requests.count + request]
     var range = table.firstLeaf..<(table.firstLeaf + table.leafCount)
-    if shape.isCausal {
-      while let end = range.last, leaves[end].firstPosition > last {
+    let ahead = shape.isCausal ? 0 : shape.rightWindow
+    if ahead != .max {
+      while let end = range.last, leaves[end].firstPosition - last > ahead {
         range = range.lowerBound..<end
       }
     }
