@@ -10,13 +10,18 @@ struct Scratch {
   var lanes: Floats
   /// Distance of each query token to its nearest visible slot in the leaf, as ALiBi's reference.
   var nearest: Floats
-  /// Scores, then probabilities, of a tile: `[6][64]`.
+  /// Scores, then probabilities, of a block of rows: `[24][64]`.
   var scores: Floats
-  /// The probabilities in bf16, `[6][64]`.
+  /// The probabilities in bf16, `[24][64]`.
   var rounded: UnsafeMutablePointer<UInt16>
+  /// What each row of the block sees of the entry.
+  var seen: UnsafeMutablePointer<SlotRange>
   /// Two rows of a query under preparation.
   var row: Floats
   var turned: Floats
+  /// Keys and values of a page in f32.
+  var keys: Floats
+  var values: Floats
 
   @inline(__always)
   init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int) {
@@ -26,10 +31,27 @@ struct Scratch {
     lanes = (start + rowCount * padded * 4).assumingMemoryBound(to: Float.self)
     nearest = lanes + rowCount * 16
     scores = nearest + (rowCount + 15) / 16 * 16
-    rounded = UnsafeMutableRawPointer(scores + 6 * 64).assumingMemoryBound(to: UInt16.self)
-    row = UnsafeMutableRawPointer(rounded + 6 * 64).assumingMemoryBound(to: Float.self)
+    let block = LeafTask.rowsPerBlock
+    rounded = UnsafeMutableRawPointer(scores + block * 64).assumingMemoryBound(to: UInt16.self)
+    seen = UnsafeMutableRawPointer(rounded + block * 64).assumingMemoryBound(to: SlotRange.self)
+    row = UnsafeMutableRawPointer(seen + block).assumingMemoryBound(to: Float.self)
     turned = row + padded
+    keys = turned + padded
+    values = keys + LeafTask.pageFloats(keyWidth)
   }
+}
+
+/// A page as the tiles of an entry read it: as stored, or keys or values widened to f32.
+struct PageView {
+  var keys: Raw
+  var keyElement: StoredElement
+  /// Stored rows of the keys, and bytes from one to the next.
+  var keyRows: Int
+  var keyRowBytes: Int
+  var values: Raw
+  var valueElement: StoredElement
+  /// Whether the page comes from memory and passes by once.
+  var streams: Bool
 }
 
 /// Slots of an entry that a query at `position` sees.
@@ -39,6 +61,10 @@ func visibleSlots(_ entry: LeafEntry, _ position: Int, _ visibility: Visibility)
   var high = Int(entry.endSlot)
   if visibility.isCausal {
     let end = position - entry.basePosition + 1
+    if end < high { high = end }
+  }
+  if visibility.ahead != .max {
+    let end = position + visibility.ahead - entry.basePosition + 1
     if end < high { high = end }
   }
   if visibility.window != .max {
@@ -67,31 +93,52 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
   if task.pointee.slopes != nil { findNearest(task, scratch) }
 
-  // Few rows: each page once, in the order of memory. Many rows: pages that stay in L2 while rows pass.
-  let entriesPerPass = rowCount <= 12 ? 1 : 8
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileRows = (rowCount + tileCount - 1) / tileCount
+  let blockRows = LeafTask.rowsPerBlock / largestTile * tileRows
+  let isMany = rowCount > 12
+  // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
+  let entriesPerPass = isMany && !widens(task) ? 8 : 1
   var prepared: Int32 = -1
   var first = 0
   while first < task.pointee.entryCount {
-    let run = task.pointee.entries[first].run
+    let head = task.pointee.entries + first
+    let run = head.pointee.run
+    let isTurned = head.pointee.slotTurns >= 0
     var end = first + 1
-    while end < task.pointee.entryCount && end - first < entriesPerPass
+    while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned
       && task.pointee.entries[end].run == run
     { end += 1 }
     if run != prepared {
-      prepareRows(task, scratch, Int(run))
+      prepareRows(task, scratch, Int(run), asFloats: isTurned)
       prepared = run
     }
-    row = 0
-    while row < rowCount {
-      let rows = rowCount - row < tileRows ? rowCount - row : tileRows
-      var index = first
-      while index < end {
-        attendEntry(task, scratch, task.pointee.entries + index, row, rows)
-        index += 1
+    if isTurned || (isMany && widens(task)) {
+      if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {
+        let view = widenPage(task, scratch, head, Raw(page), isMany)
+        row = 0
+        while row < rowCount {
+          let rows = rowCount - row < blockRows ? rowCount - row : blockRows
+          attendEntry(task, scratch, head, view, row, rows, tileRows)
+          row += rows
+        }
       }
-      row += rows
+    } else {
+      row = 0
+      while row < rowCount {
+        let rows = rowCount - row < blockRows ? rowCount - row : blockRows
+        var index = first
+        while index < end {
+          let entry = task.pointee.entries + index
+          if let page = task.pointee.pages[Int(entry.pointee.page)] {
+            attendEntry(
+              task, scratch, entry, storedView(task, Raw(page), !isMany), row, rows,
+              tileRows)
+          }
+          index += 1
+        }
+        row += rows
+      }
     }
     first = end
   }
@@ -109,102 +156,158 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
 }
 
-/// One row tile over one entry: scores, softmax, outputs.
-@inline(__always)
+/// A block of rows over one entry: scores, softmax, outputs, each in tiles of `tileRows`.
+@inline(never)
 func attendEntry(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ firstRow: Int, _ rows: Int
+  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
-  let group = task.pointee.group
-  var seen = InlineArray<6, SlotRange>(repeating: SlotRange(low: 64, high: 0))
-  var common = SlotRange(low: 0, high: 64)
+  var isWhole = true
   var anyone = false
   var row = 0
   while row < rows {
-    let token = (firstRow + row) / group
+    let token = (firstRow + row) / task.pointee.group
     var slots = visibleSlots(
       entry.pointee, task.pointee.positions[token], task.pointee.visibility)
     if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
       slots = SlotRange(low: 64, high: 0)
     }
-    seen[unchecked: row] = slots
-    if slots.low > common.low { common.low = slots.low }
-    if slots.high < common.high { common.high = slots.high }
+    scratch.seen[row] = slots
+    if slots.low > 0 || slots.high < 64 { isWhole = false }
     if slots.low < slots.high { anyone = true }
     row += 1
   }
-  guard anyone, let page = task.pointee.pages[Int(entry.pointee.page)] else { return }
-
-  let keyIsPaired = task.pointee.keyElement.isBFloat16
-  let keyRows = keyIsPaired ? (task.pointee.keyWidth + 1) / 2 : task.pointee.keyWidth
-  multiply(
-    Product(
-      rows: rows, left: Raw(scratch.queries) + firstRow * scratch.queryRowBytes,
-      leftRowBytes: scratch.queryRowBytes, right: Raw(page),
-      rightRowBytes: task.pointee.keyElement.isFloat16 ? 128 : 256, count: keyRows,
-      groupCount: 4, result: scratch.scores, resultStride: 64),
-    task.pointee.keyElement, adds: false)
-
-  let rounds = multipliesPairs && task.pointee.valueElement.isBFloat16
-  let stride = task.pointee.outputStride
+  guard anyone else { return }
+  // The first tile over a page brings it in.
+  let asksAhead = page.streams && firstRow == 0 && task.pointee.asksAhead
+  computeScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
   row = 0
   while row < rows {
-    let at = firstRow + row
-    let scores = scratch.scores + 64 * row
-    if task.pointee.softcap > 0 { cap(scores, task.pointee.softcap) }
-    if let slopes = task.pointee.slopes {
-      let token = at / group
-      addLinearBias(
-        scores, slopes[at - token * group] * log2e,
-        Float(task.pointee.positions[token] - entry.pointee.basePosition),
-        scratch.nearest[token])
-    }
-    advance(
-      scores, seen[unchecked: row], task.pointee.maxima + at, scratch.lanes + 16 * at,
-      task.pointee.outputs + at * stride, stride, rounds ? scratch.rounded + 64 * row : nil)
+    finishScores(task, scratch, entry, firstRow, row)
     row += 1
   }
-  accumulate(task, scratch, Raw(page) + task.pointee.valueOffset, firstRow, rows, seen, common)
+  advanceRows(task, scratch, page, firstRow, rows)
+  if isWhole {
+    addSlots(
+      task, scratch, page, firstRow, 0, rows, tileRows, 0, page.valueElement.isBFloat16 ? 32 : 64,
+      asksAhead)
+  } else {
+    row = 0
+    while row < rows {
+      accumulate(
+        task, scratch, page, firstRow, row, rows - row < tileRows ? rows - row : tileRows,
+        asksAhead && row == 0)
+      row += tileRows
+    }
+  }
 }
 
-/// outputs += probabilities × V: slots that all rows see by the tile, each row's ragged rest by itself.
+/// scores = queries × keys, in blocks of keys that stay in L1 while several tiles pass.
+@inline(__always)
+func computeScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
+  _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
+) {
+  let leftBytes = page.keyElement.isBFloat16 && !multipliesPairs ? 8 : 4
+  let blockRows = rows > tileRows ? 16_384 / page.keyRowBytes : page.keyRows
+  var done = 0
+  while done < page.keyRows {
+    let count = page.keyRows - done < blockRows ? page.keyRows - done : blockRows
+    var row = 0
+    while row < rows {
+      multiply(
+        Product(
+          rows: rows - row < tileRows ? rows - row : tileRows,
+          left: Raw(scratch.queries) + (firstRow + row) * scratch.queryRowBytes + done * leftBytes,
+          leftRowBytes: scratch.queryRowBytes, right: page.keys + done * page.keyRowBytes,
+          rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
+          result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
+          asksAhead: asksAhead && row == 0),
+        page.keyElement, adds: done > 0)
+      row += tileRows
+    }
+    done += count
+  }
+}
+
+/// What comes between q·k and the softmax: softcap, ALiBi, additive bias.
+@inline(__always)
+func finishScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ firstRow: Int, _ row: Int
+) {
+  let scores = scratch.scores + 64 * row
+  let token = (firstRow + row) / task.pointee.group
+  let head = firstRow + row - token * task.pointee.group
+  if task.pointee.softcap > 0 { cap(scores, task.pointee.softcap) }
+  if let slopes = task.pointee.slopes {
+    addLinearBias(
+      scores, slopes[head] * log2e,
+      Float(task.pointee.positions[token] - entry.pointee.basePosition), scratch.nearest[token])
+  }
+  if let bias = task.pointee.bias {
+    addBias(
+      scores,
+      bias + token * task.pointee.biasTokenStride + head * task.pointee.biasHeadStride
+        + entry.pointee.firstKey, scratch.seen[row])
+  }
+}
+
+/// Scores become probabilities; maxima, denominators and outputs are advanced.
+@inline(__always)
+func advanceRows(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
+  _ rows: Int
+) {
+  let rounds = multipliesPairs && page.valueElement.isBFloat16
+  let stride = task.pointee.outputStride
+  var row = 0
+  while row < rows {
+    let at = firstRow + row
+    advance(
+      scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
+      scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride,
+      rounds ? scratch.rounded + 64 * row : nil)
+    row += 1
+  }
+}
+
+/// outputs += probabilities × V for one tile: slots that all of its rows see together, each row's ragged rest by
+/// itself.
 ///
 /// Every (row, channel) sums its slots in ascending order, whatever the tile, so neither the bits of a row
 /// nor what leaks into it depend on its neighbours.
-@inline(__always)
+@inline(never)
 func accumulate(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ values: Raw, _ firstRow: Int,
-  _ rows: Int, _ seen: InlineArray<6, SlotRange>, _ common: SlotRange
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
+  _ tile: Int, _ rows: Int, _ asksAhead: Bool
 ) {
-  let element = task.pointee.valueElement
-  if element.isBFloat16 {
+  var common = SlotRange(low: 0, high: 64)
+  var row = tile
+  while row < tile + rows {
+    if scratch.seen[row].low > common.low { common.low = scratch.seen[row].low }
+    if scratch.seen[row].high < common.high { common.high = scratch.seen[row].high }
+    row += 1
+  }
+  if page.valueElement.isBFloat16 {
     // In slot pairs: the tile takes whole pairs that everybody sees.
     let low = (common.low + 1) / 2
     let high = common.high / 2
-    if low < high {
-      var row = 0
-      while row < rows {
-        let own = seen[unchecked: row]
-        if own.low < 2 * low {
-          addPairs(task, scratch, values, firstRow, row, own.low, min(own.high, 2 * low))
-        }
-        row += 1
-      }
-      addSlots(task, scratch, values, firstRow, 0, rows, low, high)
-      row = 0
-      while row < rows {
-        let own = seen[unchecked: row]
+    let isShared = low < high
+    row = tile
+    while row < tile + rows {
+      let own = scratch.seen[row]
+      let end = isShared ? min(own.high, 2 * low) : own.high
+      if own.low < end { addPairs(task, scratch, page, firstRow, row, own.low, end) }
+      row += 1
+    }
+    if isShared {
+      addSlots(task, scratch, page, firstRow, tile, rows, rows, low, high, asksAhead)
+      row = tile
+      while row < tile + rows {
+        let own = scratch.seen[row]
         if own.high > 2 * high {
-          addPairs(task, scratch, values, firstRow, row, max(own.low, 2 * high), own.high)
-        }
-        row += 1
-      }
-    } else {
-      var row = 0
-      while row < rows {
-        let own = seen[unchecked: row]
-        if own.low < own.high {
-          addPairs(task, scratch, values, firstRow, row, own.low, own.high)
+          addPairs(task, scratch, page, firstRow, row, max(own.low, 2 * high), own.high)
         }
         row += 1
       }
@@ -212,56 +315,61 @@ func accumulate(
     return
   }
   let isShared = common.low < common.high
-  var row = 0
-  while row < rows {
-    let own = seen[unchecked: row]
+  row = tile
+  while row < tile + rows {
+    let own = scratch.seen[row]
     let end = isShared ? common.low : own.high
-    if own.low < end { addSlots(task, scratch, values, firstRow, row, 1, own.low, end) }
+    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, false) }
     row += 1
   }
   if isShared {
-    addSlots(task, scratch, values, firstRow, 0, rows, common.low, common.high)
-    row = 0
-    while row < rows {
-      let own = seen[unchecked: row]
+    addSlots(
+      task, scratch, page, firstRow, tile, rows, rows, common.low, common.high, asksAhead)
+    row = tile
+    while row < tile + rows {
+      let own = scratch.seen[row]
       if own.high > common.high {
-        addSlots(task, scratch, values, firstRow, row, 1, common.high, own.high)
+        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, false)
       }
       row += 1
     }
   }
 }
 
-/// outputs[row…] += probabilities × V over the stored rows `low..<high` (slots, or slot pairs for bf16).
-@inline(__always)
+/// outputs[row…] += probabilities × V over the stored rows `low..<high` (slots, or slot pairs for bf16), in tiles
+/// of `tileRows`; a panel of V stays in L1 while the tiles pass.
+@inline(never)
 func addSlots(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ values: Raw, _ firstRow: Int,
-  _ row: Int, _ rows: Int, _ low: Int, _ high: Int
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
+  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ asksAhead: Bool
 ) {
-  let element = task.pointee.valueElement
+  let element = page.valueElement
   let isPaired = element.isBFloat16
   let bytes = element.isFloat16 ? 2 : 4
-  let left: Raw
-  let leftRowBytes: Int
-  if isPaired && multipliesPairs {
-    left = Raw(scratch.rounded) + row * 128 + low * 4
-    leftRowBytes = 128
-  } else {
-    left = Raw(scratch.scores) + row * 256 + low * (isPaired ? 8 : 4)
-    leftRowBytes = 256
-  }
+  let isRounded = isPaired && multipliesPairs
+  let leftRowBytes = isRounded ? 128 : 256
+  let left =
+    (isRounded ? Raw(scratch.rounded) : Raw(scratch.scores)) + low
+    * (isPaired && !isRounded ? 8 : 4)
   let stored = isPaired ? 32 : 64
   let padded = task.pointee.outputStride
-  var panel = values
+  var panel = page.values
   var channel = 0
   while channel < padded {
     let width = padded - channel < 64 ? padded - channel : 64
-    multiply(
-      Product(
-        rows: rows, left: left, leftRowBytes: leftRowBytes, right: panel + low * width * bytes,
-        rightRowBytes: width * bytes, count: high - low, groupCount: width / 16,
-        result: task.pointee.outputs + (firstRow + row) * padded + channel, resultStride: padded),
-      element, adds: true)
+    var row = start
+    while row < start + rows {
+      multiply(
+        Product(
+          rows: start + rows - row < tileRows ? start + rows - row : tileRows,
+          left: left + row * leftRowBytes, leftRowBytes: leftRowBytes,
+          right: panel + low * width * bytes, rightRowBytes: width * bytes, count: high - low,
+          groupCount: width / 16,
+          result: task.pointee.outputs + (firstRow + row) * padded + channel,
+          resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start),
+        element, adds: true)
+      row += tileRows
+    }
     panel += stored * width * bytes
     channel += width
   }
@@ -272,20 +380,20 @@ func addSlots(
 /// The half of a cut pair that the row does not see is masked to zero on load, and its probability is zero.
 @inline(__always)
 func addPairs(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ values: Raw, _ firstRow: Int,
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ row: Int, _ low: Int, _ high: Int
 ) {
   var slot = low
   if slot & 1 == 1 {
-    addCutPair(task, scratch, values, firstRow, row, slot / 2, 0xffff_0000)
+    addCutPair(task, scratch, page.values, firstRow, row, slot / 2, 0xffff_0000)
     slot += 1
   }
   let whole = high & ~1
   if slot < whole {
-    addSlots(task, scratch, values, firstRow, row, 1, slot / 2, whole / 2)
+    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, false)
     slot = whole
   }
-  if slot < high { addCutPair(task, scratch, values, firstRow, row, slot / 2, 0x0000_ffff) }
+  if slot < high { addCutPair(task, scratch, page.values, firstRow, row, slot / 2, 0x0000_ffff) }
 }
 
 @inline(never)

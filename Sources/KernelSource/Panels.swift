@@ -89,7 +89,9 @@ func multiplyPanels(_ task: UnsafePointer<PanelTask>) {
             rows: rows, left: task.pointee.rows + row * task.pointee.rowBytes,
             leftRowBytes: task.pointee.rowBytes, right: right, rightRowBytes: storedRowBytes,
             count: storedRows, groupCount: 4, result: isWhole ? output : block,
-            resultStride: isWhole ? task.pointee.outputStride : 64), element, adds: false)
+            resultStride: isWhole ? task.pointee.outputStride : 64,
+            streams: task.pointee.rowCount <= 3, asksAhead: task.pointee.rowCount <= 3), element,
+          adds: false)
         if !isWhole {
           copyBlock(block, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
         }

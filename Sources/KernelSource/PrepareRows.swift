@@ -5,9 +5,11 @@ import KernelTable
 ///
 /// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
 /// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
-/// the dot product takes it, else as f32.
+/// the dot product takes it, else, or if `asFloats` is set for keys that are widened, as f32.
 @inline(never)
-func prepareRows(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int) {
+func prepareRows(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool
+) {
   let width = task.pointee.keyWidth
   let pairs = task.pointee.pairs
   let group = task.pointee.group
@@ -33,7 +35,11 @@ func prepareRows(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int
     let target = scratch.queries + row * scratch.queryRowBytes
     if task.pointee.keyElement.isBFloat16 {
       pairRow(ordered, pairs, width, scratch.turned)
-      storePairedRow(scratch.turned, (width + 1) / 2, target)
+      if asFloats {
+        target.copyMemory(from: scratch.turned, byteCount: (width + 1) / 2 * 8)
+      } else {
+        storePairedRow(scratch.turned, (width + 1) / 2, target)
+      }
     } else {
       target.copyMemory(from: ordered, byteCount: width * 4)
     }

@@ -116,4 +116,14 @@ func addLinearBias(_ scores: Floats, _ slope: Float, _ distance: Float, _ neares
   }
 }
 
+/// Adds a bias in natural units to the scores of the slots that are seen.
+@inline(never)
+func addBias(_ scores: Floats, _ bias: UnsafePointer<Float>, _ seen: SlotRange) {
+  var slot = seen.low
+  while slot < seen.high {
+    scores[slot] += bias[slot] * log2e
+    slot += 1
+  }
+}
+
 @inline(__always) var log2e: Float { 1.44269504088896340736 }

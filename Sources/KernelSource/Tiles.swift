@@ -100,23 +100,27 @@ var largestTile: Int {
   #endif
 }
 
-/// Bytes between what a tile of few rows multiplies and what it asks for: a page of memory.
-@inline(__always) var prefetchDistance: Int { 4096 }
+/// Bytes between what a tile multiplies and what it asks for, into the second and into the first level of cache.
+@inline(__always) var farAhead: Int { 8192 }
+@inline(__always) var nearAhead: Int { 2048 }
 
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
   _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>, _ left: Raw,
-  _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int
+  _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int, _ asksAhead: Bool
 ) {
   var left = left
   var right = right
   var step = 0
   while step < count {
-    if rows <= 3 {
-      // Few rows wait for memory: half lines at a time keep too few lines on their way.
-      attention_prefetch(right + prefetchDistance)
-      if groups * O.groupBytes > 64 { attention_prefetch(right + prefetchDistance + 64) }
+    if asksAhead {
+      var line = 0
+      while line < groups * O.groupBytes {
+        attention_prefetch_far(right + farAhead + line)
+        attention_prefetch(right + nearAhead + line)
+        line += 64
+      }
     }
     var row = 0
     while row < rows {
@@ -140,7 +144,7 @@ func tile<O: Operand, let sums: Int>(
 func tileToMemory<O: Operand, let sums: Int>(
   _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ adds: Bool,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ result: Floats, _ resultStride: Int
+  _ result: Floats, _ resultStride: Int, _ asksAhead: Bool
 ) {
   var sum = InlineArray<sums, Vector>(repeating: Vector())
   if adds {
@@ -155,7 +159,9 @@ func tileToMemory<O: Operand, let sums: Int>(
       row += 1
     }
   }
-  tile(operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count)
+  tile(
+    operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count,
+    asksAhead)
   var row = 0
   while row < rows {
     var group = 0
@@ -182,11 +188,64 @@ struct Product {
   var groupCount: Int
   var result: Floats
   var resultStride: Int
+  /// Whether the right matrix comes from memory and passes by once, as it does under few rows.
+  var streams: Bool
+  /// Whether the lines to come are asked for.
+  var asksAhead: Bool
 }
 
-/// All `width / 16` groups of the right matrix, in passes that fit the registers; `rows` is literal.
+/// All groups of the right matrix, in passes that fit the registers; `rows` is literal.
+///
+/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
+/// stored rows that all passes see before the next block comes: lines are then read one after the other
+/// (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
 @inline(__always)
 func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  groupPasses(operand, rows, p, adds)
+  #else
+  if !p.streams || rows == 1 {
+    groupPasses(operand, rows, p, adds)
+    return
+  }
+  let blockRows = 2048 / p.rightRowBytes
+  var block = p
+  var done = 0
+  while done < p.count {
+    block.count = p.count - done < blockRows ? p.count - done : blockRows
+    block.left = p.left + done * O.leftBytes
+    block.right = p.right + done * p.rightRowBytes
+    blockPasses(operand, rows, block, adds || done > 0)
+    done += block.count
+  }
+  #endif
+}
+
+#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
+/// One block: as many columns at once as possible, so that whole lines are read first, for a row or two at a time.
+@inline(__always)
+func blockPasses<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
+  let rowsPerPass = O.groupBytes == O.leftBytes * 16 ? 1 : 2
+  var part = p
+  var row = 0
+  while row < rows {
+    part.left = p.left + row * p.leftRowBytes
+    part.result = p.result + row * p.resultStride
+    if rows - row >= 2 && rowsPerPass == 2 {
+      groupPasses(operand, 2, part, adds)
+      row += 2
+    } else {
+      groupPasses(operand, 1, part, adds)
+      row += 1
+    }
+    part.asksAhead = false
+  }
+}
+#endif
+
+/// All groups of the right matrix one pass after the other.
+@inline(__always)
+func groupPasses<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
   let most = groupsPerPass(rows)
   var group = 0
   while group < p.groupCount {
@@ -197,19 +256,19 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
     case 4:
       tileToMemory(
         operand, InlineArray<24, UInt8>(repeating: 0), rows, 4, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
     case 3:
       tileToMemory(
         operand, InlineArray<18, UInt8>(repeating: 0), rows, 3, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
     case 2:
       tileToMemory(
         operand, InlineArray<12, UInt8>(repeating: 0), rows, 2, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
     default:
       tileToMemory(
         operand, InlineArray<6, UInt8>(repeating: 0), rows, 1, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
     }
     group += take
   }

@@ -6,16 +6,25 @@ package struct LeafEntry: Sendable, Equatable, BitwiseCopyable {
   package var run: Int32
   /// Position of slot 0 (which need not be live).
   package var basePosition: Int
+  /// Number of slot 0 among the keys of the sequence, as an additive bias counts them.
+  package var firstKey: Int
   /// Live slots are `firstSlot..<endSlot`; every other slot may hold anything, NaN included.
   package var firstSlot: Int32
   package var endSlot: Int32
+  /// Which table of `LeafTask.slotTurns` the keys are still to be turned by, slot for slot; −1 for none.
+  package var slotTurns: Int32
 
-  package init(page: Int32, run: Int32, basePosition: Int, firstSlot: Int32, endSlot: Int32) {
+  package init(
+    page: Int32, run: Int32, basePosition: Int, firstKey: Int = 0, firstSlot: Int32,
+    endSlot: Int32, slotTurns: Int32 = -1
+  ) {
     self.page = page
     self.run = run
     self.basePosition = basePosition
+    self.firstKey = firstKey
     self.firstSlot = firstSlot
     self.endSlot = endSlot
+    self.slotTurns = slotTurns
   }
 }
 
@@ -35,10 +44,13 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var isCausal: Bool
   /// A key is visible only if t − p < window; `Int.max` where there is no window.
   package var window: Int
+  /// A key is visible only if p − t ≤ ahead; `Int.max` where there is no such window.
+  package var ahead: Int
 
-  package init(isCausal: Bool, window: Int) {
+  package init(isCausal: Bool, window: Int, ahead: Int = .max) {
     self.isCausal = isCausal
     self.window = window
+    self.ahead = ahead
   }
 }
 
@@ -84,6 +96,13 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var softcap: Float
   /// ALiBi slope of each head of the group (natural units, not × log2 e), or nil.
   package var slopes: UnsafePointer<Float>?
+  /// Added to the scores after softcap and ALiBi, in natural units, or nil.
+  ///
+  /// The bias of row r and the key of number k is
+  /// `bias[(r / group)·biasTokenStride + (r % group)·biasHeadStride + k]`; −∞ masks the key.
+  package var bias: UnsafePointer<Float>?
+  package var biasTokenStride: Int
+  package var biasHeadStride: Int
   package var visibility: Visibility
 
   // MARK: Rotation
@@ -98,6 +117,15 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var tokenTurns: UnsafePointer<Float>?
   /// R(anchor of run 0 − anchor of run i): `[run][cos: pairs | sin: pairs]`; run 0 is the identity and not read.
   package var runTurns: UnsafePointer<Float>?
+  /// R(slot) of keys that are stored unturned or turned by other frequencies:
+  /// `[table][pair][cos: 64 slots | sin: 64 slots]`, f32.
+  package var slotTurns: UnsafePointer<Float>?
+
+  // MARK: This processor
+  /// Whether pages that many rows pass over are widened to f32 once; changes no bit.
+  package var widensPages: Bool
+  /// Whether memory is asked for ahead where few rows wait for it; changes no bit.
+  package var asksAhead: Bool
 
   // MARK: Result
   package var maxima: UnsafeMutablePointer<Float>
@@ -112,12 +140,20 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   /// Floats of a prepared query row.
   package static func paddedKeyWidth(_ keyWidth: Int) -> Int { (keyWidth + 15) / 16 * 16 + 16 }
 
-  /// Bytes of scratch for this many rows: prepared queries, partial sums, a tile of scores, two rows in preparation.
-  package static func scratchBytes(rowCount: Int, keyWidth: Int) -> Int {
+  /// Bytes of scratch for this many rows: prepared queries, partial sums, a block of scores, two rows in
+  /// preparation, and a page in f32.
+  package static func scratchBytes(rowCount: Int, keyWidth: Int, valueWidth: Int) -> Int {
     let padded = unsafe paddedKeyWidth(keyWidth)
-    return rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64 + 6 * 64 * 4
-      + 6 * 64 * 2 + 2 * padded * 4 + 256
+    let rows = rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64
+    let page = unsafe pageFloats(keyWidth) + pageFloats(valueWidth)
+    return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + 256
   }
+
+  /// Most rows whose scores for one page stand beside each other.
+  package static var rowsPerBlock: Int { 24 }
+
+  /// Floats of the keys or values of a page in f32.
+  package static func pageFloats(_ width: Int) -> Int { (width + 15) / 16 * 16 * 64 }
 
   package init(
     queries: UnsafePointer<Float>, tokenStride: Int, headStride: Int, rowCount: Int, group: Int,
@@ -148,12 +184,18 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.scale = scale
     unsafe self.softcap = softcap
     unsafe self.slopes = slopes
+    unsafe bias = nil
+    unsafe biasTokenStride = 0
+    unsafe biasHeadStride = 0
     unsafe self.visibility = visibility
     unsafe self.pairs = pairs
     unsafe self.pairOrder = pairOrder
     unsafe self.rotaryScale = rotaryScale
     unsafe self.tokenTurns = tokenTurns
     unsafe self.runTurns = runTurns
+    unsafe slotTurns = nil
+    unsafe widensPages = false
+    unsafe asksAhead = false
     unsafe self.maxima = maxima
     unsafe self.denominators = denominators
     unsafe self.outputs = outputs

@@ -194,8 +194,20 @@ ATTENTION_INLINE attention_u32x16 attention_dot_bytes(attention_u32x16 c, attent
 #define ATTENTION_HAS_BYTE_DOT 0
 #endif
 
-/* Asks for a cache line; any address is allowed. */
+/* Asks for a cache line, into all levels of cache or all but the first; any address is allowed. */
 ATTENTION_INLINE void attention_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+ATTENTION_INLINE void attention_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
+
+/* Whether the processor is Intel's: those want to be asked for memory ahead, widen halves on the ports that
+   multiply, and run the bf16 dot product at half the rate. */
+static inline int attention_is_intel(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756e6547u && d == 0x49656e69u && c == 0x6c65746eu;
+#else
+  return 0;
+#endif
+}
 
 /* 0 = any CPU, 1 = x86-64-v3, 2 = x86-64-v4, 3 = x86-64-v4 with VNNI and BF16; registers saved by the system. */
 static inline int attention_instruction_set_level(void) {

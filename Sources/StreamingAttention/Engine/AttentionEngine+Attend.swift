@@ -117,7 +117,8 @@ extension AttentionEngine {
       slopes: settings.firstSlope < 0
         ? nil : UnsafePointer(slopes.baseAddress + settings.firstSlope),
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),
-      pages: UnsafePointer(pages.baseAddress), queries: queries, output: output,
+      pages: UnsafePointer(pages.baseAddress), bias: stepBias?.address,
+      biasHeads: stepBias?.heads ?? 1, queries: queries, output: output,
       logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
       scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes,
       horizon: horizonRun(layer: layer))
@@ -151,7 +152,7 @@ extension AttentionEngine {
       }
     }
     return unsafe HorizonRun(
-      settings: bounds,
+      settings: stepBias == nil ? bounds : bounds.readingAll,
       references: plan.references.baseAddress + plan.shapeReferences[settings.shape],
       norms: UnsafePointer(horizon.norms.baseAddress), states: horizon.states.baseAddress,
       cuts: horizon.cuts.baseAddress, outcomes: horizon.outcomes.baseAddress)

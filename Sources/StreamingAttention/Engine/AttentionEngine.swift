@@ -36,6 +36,7 @@ import KernelTable
   var counters = MergeCounters()
   var scratch: GrowingBuffer<UInt8>
   var scratchBytes = 0
+  var stepBias: StepBias?
 
   /// An engine for a cache; checks every layer's description against the cache's shapes.
   ///
@@ -97,7 +98,7 @@ import KernelTable
         table: table, queryHeads: layer.queryHeads, kvHeads: stored.kvHeads,
         keyWidth: stored.keyWidth, valueWidth: stored.valueWidth,
         isCausal: layer.mask == .causal, window: layer.window ?? .max,
-        hasHorizon: horizon != nil)
+        rightWindow: layer.rightWindow ?? .max, hasHorizon: horizon != nil)
       let shapeIndex = shapes.firstIndex(of: shape) ?? shapes.count
       if shapeIndex == shapes.count { shapes.append(shape) }
       var rotation = -1

@@ -6,7 +6,7 @@ import Glibc
 struct HorizonSettings: BitwiseCopyable {
   let epsilon: Float
   /// log2 ε.
-  let logEpsilon: Double
+  private(set) var logEpsilon: Double
   /// A score is at most this times the norms of its query and key, in units of log2.
   let scoreFactor: Double
   /// a² of YaRN and LongRoPE on the first `rotaryChannels` of a query.
@@ -39,6 +39,13 @@ struct HorizonSettings: BitwiseCopyable {
     softcap = layer.softcap.map { Double($0) * M_LOG2E } ?? .infinity
     // (1 − e) ÷ (1 + e) cancels where the score is small: a few u of the cap.
     softcapError = layer.softcap.map { Double($0) * M_LOG2E * 0x1p-20 } ?? 0
+  }
+
+  /// The same bounds, by which nothing is left out: for scores that a bias raises.
+  var readingAll: HorizonSettings {
+    var settings = self
+    settings.logEpsilon = -.infinity
+    return settings
   }
 
   /// The largest score of a query with keys, by their norms; in units of log2.

@@ -15,6 +15,11 @@ extension LayerAttention {
     }
     if let scale { try demand(scale.isFinite, "scale", scale, "a finite number") }
     if let window { try demand(window > 0, "window", window, "1 or more, or none") }
+    if let rightWindow {
+      try demand(
+        rightWindow >= 0 && mask == .full, "right window", rightWindow,
+        "0 or more with the full mask, or none")
+    }
     if case .window(let kept) = stored.retention {
       try demand(
         window.map { $0 <= kept } ?? false, "window", window.map(String.init) ?? "none",

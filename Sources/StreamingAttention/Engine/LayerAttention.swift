@@ -12,6 +12,10 @@ public struct LayerAttention: Sendable, Equatable {
   ///
   /// At most what the cache's layer keeps.
   public var window: Int?
+  /// A key at position p is seen from position t only if p − t ≤ rightWindow; nil for no such window.
+  ///
+  /// Only with ``AttentionMask/full``, since causal attention sees nothing ahead.
+  public var rightWindow: Int?
   /// c in c·tanh(score / c); nil for none.
   public var softcap: Float?
   /// One learned logit per query head that enters the denominator and adds no value; nil for none.
@@ -35,6 +39,7 @@ public struct LayerAttention: Sendable, Equatable {
   /// Describes a layer's attention; the defaults are causal, scaled by 1/√keyWidth, without positions.
   public init(
     queryHeads: Int, scale: Float? = nil, mask: AttentionMask = .causal, window: Int? = nil,
+    rightWindow: Int? = nil,
     softcap: Float? = nil, sinks: [Float]? = nil, rotary: RotaryEmbedding? = nil,
     alibi: ALiBi? = nil, alibiEpsilon: Float = defaultALiBiEpsilon
   ) {
@@ -42,6 +47,7 @@ public struct LayerAttention: Sendable, Equatable {
     self.scale = scale
     self.mask = mask
     self.window = window
+    self.rightWindow = rightWindow
     self.softcap = softcap
     self.sinks = sinks
     self.rotary = rotary

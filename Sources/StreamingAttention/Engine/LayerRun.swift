@@ -45,6 +45,9 @@ struct LayerSettings: BitwiseCopyable {
   var sinks: UnsafePointer<Float>?
   /// Page addresses by KV head.
   var pages: UnsafePointer<UnsafePointer<UnsafeMutableRawPointer?>>
+  /// Additive bias, `[request][row][head: 1 or all][key]`, or nil.
+  var bias: UnsafePointer<Float>?
+  var biasHeads: Int
   var queries: UnsafePointer<Float>
   var output: UnsafeMutablePointer<Float>
   var logSumExp: UnsafeMutablePointer<Float>?

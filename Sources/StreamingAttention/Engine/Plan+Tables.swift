@@ -15,7 +15,7 @@ extension Plan {
     }
     for table in 0..<cache.tableCount {
       for r in 0..<requests.count {
-        try listEntries(of: list[r].sequence, in: cache, table: table)
+        try listEntries(of: r, list[r].sequence, in: cache, table: table)
         try listLeaves(of: tables.count - 1)
         if table == 0 { placeRows(of: r) }
       }
@@ -48,9 +48,10 @@ extension Plan {
     }
   }
 
-  private mutating func listEntries(of sequence: SequenceID, in cache: KVCache, table: Int)
-    throws(AttentionError)
-  {
+  private mutating func listEntries(
+    of request: Int, _ sequence: SequenceID, in cache: KVCache, table: Int
+  ) throws(AttentionError) {
+    var keyCount = 0
     let firstEntry = entries.count
     let firstRun = anchors.count
     let count = try AttentionError.wrapping { () throws(CacheError) in
@@ -67,17 +68,24 @@ extension Plan {
         entries.appendReserved(
           LeafEntry(
             page: Int32(entry.page), run: Int32(anchors.count - firstRun - 1),
-            basePosition: entry.basePosition, firstSlot: Int32(entry.slots.lowerBound),
-            endSlot: Int32(entry.slots.upperBound)))
+            basePosition: entry.basePosition, firstKey: keyCount - entry.slots.lowerBound,
+            firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound)))
+        keyCount += entry.slots.count
         numbers.appendReserved(entry.number)
       }
     }
     let runCount = anchors.count - firstRun
     numberRunsFromTheNewest(entries: firstEntry..<entries.count, runs: firstRun..<anchors.count)
+    var firstBias = 0
+    if request > 0 {
+      let before = tables[tables.count - 1]
+      firstBias = before.firstBias + requests[request - 1].queryCount * before.keyCount
+    }
     try tables.append(
       PlannedTable(
         firstEntry: firstEntry, entryCount: entries.count - firstEntry, firstLeaf: leaves.count,
-        leafCount: 0, firstRun: firstRun, runCount: runCount))
+        leafCount: 0, firstRun: firstRun, runCount: runCount, keyCount: keyCount,
+        firstBias: firstBias))
   }
 
   /// The newest run becomes run 0: its turns serve the appended keys and most of the queries.

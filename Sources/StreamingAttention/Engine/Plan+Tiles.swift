@@ -65,8 +65,9 @@ extension Plan {
     by table: PlannedTable, shape: PlanShape, from first: Int, to last: Int
   ) -> Range<Int> {
     var range = table.firstLeaf..<(table.firstLeaf + table.leafCount)
-    if shape.isCausal {
-      while let end = range.last, leaves[end].firstPosition > last {
+    let ahead = shape.isCausal ? 0 : shape.rightWindow
+    if ahead != .max {
+      while let end = range.last, leaves[end].firstPosition - last > ahead {
         range = range.lowerBound..<end
       }
     }

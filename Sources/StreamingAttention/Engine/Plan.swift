@@ -10,6 +10,8 @@ struct PlanShape: Hashable {
   var isCausal: Bool
   /// `Int.max` where there is none.
   var window: Int
+  /// Keys after the query that it sees; `Int.max` where there is no such window.
+  var rightWindow: Int = .max
   /// Whether leaves may be left unread because of their distance.
   var hasHorizon = false
 
@@ -44,6 +46,9 @@ struct PlannedTable: BitwiseCopyable {
   /// Runs are numbered from the newest entry's anchor, which is run 0.
   var firstRun: Int
   var runCount: Int
+  /// Live keys, and the first of the table's rows × keys among those of all requests.
+  var keyCount: Int
+  var firstBias: Int
 }
 
 /// Neighbouring live entries whose states are summed in one piece.

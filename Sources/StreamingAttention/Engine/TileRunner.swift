@@ -125,13 +125,24 @@ enum TileRunner {
       valueElement: settings.valueElement, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth,
       valueOffset: settings.valueOffset, scale: settings.scale, softcap: settings.softcap,
       slopes: run.pointee.slopes.map { unsafe $0 + head },
-      visibility: Visibility(isCausal: shape.isCausal, window: shape.window),
+      visibility: Visibility(
+        isCausal: shape.isCausal, window: shape.window, ahead: shape.rightWindow),
       pairs: settings.pairs, pairOrder: settings.pairOrder, rotaryScale: settings.rotaryScale,
       tokenTurns: run.pointee.tokenTurns.map { unsafe $0 + position * turnFloats },
       runTurns: run.pointee.runTurns.map { unsafe $0 + table.firstRun * turnFloats },
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
       outputStride: shape.outputStride, scratch: scratch)
     unsafe task.hiddenRows = hiddenRows
+    unsafe task.widensPages = ProcessorTraits.widensPages
+    unsafe task.asksAhead = ProcessorTraits.asksAhead
+    if let bias = unsafe run.pointee.bias {
+      let heads = unsafe run.pointee.biasHeads
+      unsafe task.biasHeadStride = heads == 1 ? 0 : table.keyCount
+      unsafe task.biasTokenStride = heads * table.keyCount
+      unsafe task.bias =
+        bias + (table.firstBias + job.firstQuery * table.keyCount) * heads
+        + (heads == 1 ? 0 : head * table.keyCount)
+    }
     unsafe run.pointee.kernels.attend(&task)
   }
 

@@ -24,6 +24,7 @@ import KernelTable
       unsafe shape.hasHorizon
       ? HorizonTile.scratchBytes(rowCount: rowCount, stateFloats: stateFloats) : 0
     return unsafe TileRunner.stackDepth * stateFloats * 4 + horizon
-      + LeafTask.scratchBytes(rowCount: rowCount, keyWidth: shape.keyWidth)
+      + LeafTask.scratchBytes(
+        rowCount: rowCount, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
   }
 }

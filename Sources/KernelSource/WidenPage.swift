@@ -1,0 +1,150 @@
+import CKernelShim
+import KernelTable
+
+/// Whether many rows of the task read keys or values better from f32: the elements are narrower, this processor
+/// widens slowly, and the instruction set does not multiply them as they are.
+@inline(__always)
+func widens(_ task: UnsafePointer<LeafTask>) -> Bool {
+  task.pointee.widensPages
+    && (isWidened(task.pointee.keyElement) || isWidened(task.pointee.valueElement))
+}
+
+@inline(__always)
+func isWidened(_ element: StoredElement) -> Bool {
+  element.isFloat16 || (element.isBFloat16 && !multipliesPairs)
+}
+
+/// Whether any row sees a slot of the entry.
+@inline(never)
+func isSeen(_ task: UnsafePointer<LeafTask>, _ entry: UnsafePointer<LeafEntry>) -> Bool {
+  var token = 0
+  while token < task.pointee.rowCount / task.pointee.group {
+    let slots = visibleSlots(
+      entry.pointee, task.pointee.positions[token], task.pointee.visibility)
+    if slots.low < slots.high { return true }
+    token += 1
+  }
+  return false
+}
+
+/// The page as it is stored.
+@inline(__always)
+func storedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) -> PageView {
+  let isPaired = task.pointee.keyElement.isBFloat16
+  return PageView(
+    keys: page, keyElement: task.pointee.keyElement,
+    keyRows: isPaired ? (task.pointee.keyWidth + 1) / 2 : task.pointee.keyWidth,
+    keyRowBytes: task.pointee.keyElement.isFloat16 ? 128 : 256,
+    values: page + task.pointee.valueOffset, valueElement: task.pointee.valueElement,
+    streams: streams)
+}
+
+/// Brings what has to be in f32 into the scratch: keys that are still to be turned, and for many rows whatever
+/// they multiply better so.
+///
+/// Widening is exact and the products run in the same order, so it changes no bit.
+@inline(never)
+func widenPage(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ page: Raw, _ isMany: Bool
+) -> PageView {
+  var view = storedView(task, page, false)
+  if entry.pointee.slotTurns >= 0 || isWidened(view.keyElement) {
+    widenKeys(task, page, scratch.keys)
+    if entry.pointee.slotTurns >= 0, let turns = task.pointee.slotTurns {
+      turnKeys(
+        task, scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128)
+    }
+    view.keys = Raw(scratch.keys)
+    if view.keyElement.isBFloat16 { view.keyRows *= 2 }
+    view.keyElement = .float32
+    view.keyRowBytes = 256
+  }
+  if isMany && task.pointee.widensPages && isWidened(view.valueElement) {
+    widenValues(task, view.values, scratch.values)
+    view.values = Raw(scratch.values)
+    view.valueElement = .float32
+  }
+  return view
+}
+
+/// Keys in f32, `[stored channel][slot]`, in the order of the prepared queries.
+@inline(__always)
+func widenKeys(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ target: Floats) {
+  let width = task.pointee.keyWidth
+  switch task.pointee.keyElement {
+  case .float32:
+    UnsafeMutableRawPointer(target).copyMemory(from: page, byteCount: width * 256)
+  case .float16:
+    widenHalves(page, width * 64, target)
+  case .bfloat16:
+    widenPairs(page, (width + 1) / 2, 64, target)
+  }
+}
+
+/// Values in f32, `[panel][slot][channel]`.
+@inline(__always)
+func widenValues(_ task: UnsafePointer<LeafTask>, _ values: Raw, _ target: Floats) {
+  let padded = task.pointee.outputStride
+  if task.pointee.valueElement.isFloat16 {
+    widenHalves(values, padded * 64, target)
+    return
+  }
+  var channel = 0
+  while channel < padded {
+    let width = padded - channel < 64 ? padded - channel : 64
+    widenPairs(values + channel * 128, 32, width, target + channel * 64)
+    channel += width
+  }
+}
+
+@inline(__always)
+func widenHalves(_ source: Raw, _ count: Int, _ target: Floats) {
+  var at = 0
+  while at < count {
+    attention_store(target + at, attention_load_half(source + 2 * at))
+    at += 16
+  }
+}
+
+/// `rows` rows of `width` bf16 pairs into twice as many rows of f32.
+@inline(__always)
+func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
+  var row = 0
+  while row < rows {
+    var at = 0
+    while at < width {
+      let pairs = attention_load_pairs(source + (row * width + at) * 4)
+      attention_store(target + 2 * row * width + at, attention_first_of_pairs(pairs))
+      attention_store(target + (2 * row + 1) * width + at, attention_second_of_pairs(pairs))
+      at += 16
+    }
+    row += 1
+  }
+}
+
+/// (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot of keys in f32; `turns` is
+/// `[pair][cos: 64 | sin: 64]`.
+@inline(__always)
+func turnKeys(_ task: UnsafePointer<LeafTask>, _ keys: Floats, _ turns: UnsafePointer<Float>) {
+  let pairs = task.pointee.pairs
+  let isPaired = task.pointee.keyElement.isBFloat16
+  var pair = 0
+  while pair < pairs {
+    let first = keys + (isPaired ? 2 * pair : pair) * 64
+    let second = keys + (isPaired ? 2 * pair + 1 : pairs + pair) * 64
+    let table = turns + pair * 128
+    var slot = 0
+    while slot < 64 {
+      let u = attention_load(first + slot)
+      let v = attention_load(second + slot)
+      let c = attention_load(table + slot)
+      let s = attention_load(table + 64 + slot)
+      attention_store(
+        first + slot, attention_subtract(attention_multiply(u, c), attention_multiply(v, s)))
+      attention_store(second + slot, attention_fma(v, c, attention_multiply(u, s)))
+      slot += 16
+    }
+    pair += 1
+  }
+}
