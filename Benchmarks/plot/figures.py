@@ -170,7 +170,7 @@ def decode(records, machine):
     for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
         styles = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
-        figure, (speed, fraction) = canvas(f"Decode, {shape}, {machinery}", machine)
+        figure, (speed, fraction) = canvas(f"Decode, {shape}", f"{machinery} · {machine}")
         fractions = []
         for (stored, encoding), line in groups(own, type_of, encoding_of).items():
             style = colours[stored], *styles[encoding]
@@ -215,7 +215,7 @@ def prefill(records, machine):
             name: (DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)])
             for index, name in enumerate(names)
         }
-        figure, (speed, fraction) = canvas(f"Prefill, {shape}, {machinery}", machine)
+        figure, (speed, fraction) = canvas(f"Prefill, {shape}", f"{machinery} · {machine}")
         keys = (type_of, encoding_of, lambda record: record["context"])
         for (stored, encoding, context), line in groups(own, *keys).items():
             style = colours[stored], *styles[context, encoding]
@@ -255,7 +255,9 @@ def append(records, machine):
     for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
         marks = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
-        figure, (axis,) = canvas(f"Growth by one token, {shape}, {machinery}", machine, panels=1)
+        figure, (axis,) = canvas(
+            f"Growth by one token, {shape}", f"{machinery} · {machine}", panels=1
+        )
         styles = {}
         for (stored, encoding), line in groups(own, type_of, encoding_of).items():
             for name, field, dash in [

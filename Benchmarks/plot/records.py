@@ -34,12 +34,7 @@ def machine_line(records):
     if machine is None:
         return "machine not recorded"
     processor = re.sub(r"\((?:R|TM)\)|\bCPU\b", "", machine["processor"])
-    parts = [
-        " ".join(processor.split()),
-        f"{machine['cpus']} CPUs",
-        machine["instructionSet"],
-        machine["version"],
-    ]
+    parts = [" ".join(processor.split()), f"{machine['cpus']} CPUs", machine["version"]]
     if machine.get("note"):
         parts.append(machine["note"])
     return " · ".join(parts)
