@@ -107,7 +107,8 @@ def table(records, comparisons):
             limits = [limit for limit in limits if limit is not None]
             read_limit = statistics.median(limits) if limits else None
             rounds = max(record["round"] for record in own)
-            title = f"{comparison.name}, {operation}, {own[0]['threads']} threads, {rounds} rounds"
+            threads = own[0]["threads"]
+            title = f"{comparison.name}, {operation}, threads: {threads}, rounds: {rounds}"
             if read_limit is not None:
                 title += f", memory reads {read_limit:.1f} GB/s"
             lines += [title, ""]
