@@ -97,8 +97,8 @@ import KernelTable
       let shape = PlanShape(
         table: table, queryHeads: layer.queryHeads, kvHeads: stored.kvHeads,
         keyWidth: stored.keyWidth, valueWidth: stored.valueWidth,
-        isCausal: layer.mask == .causal, window: layer.window ?? .max,
-        rightWindow: layer.rightWindow ?? .max, hasHorizon: horizon != nil)
+        isCausal: layer.mask == .causal, window: Self.distance(layer.window),
+        rightWindow: Self.distance(layer.rightWindow), hasHorizon: horizon != nil)
       let shapeIndex = shapes.firstIndex(of: shape) ?? shapes.count
       if shapeIndex == shapes.count { shapes.append(shape) }
       var rotation = -1
@@ -127,6 +127,12 @@ import KernelTable
     self.settings = settings
     self.shapes = shapes
     self.turns = turns
+  }
+
+  /// A window as plans and kernels take it: `Int.max` for none, or for more than any two positions lie apart.
+  private static func distance(_ window: Int?) -> Int {
+    guard let window, window <= 2 * KVCache.positions.upperBound else { return .max }
+    return window
   }
 
   /// Whether a step is in progress.

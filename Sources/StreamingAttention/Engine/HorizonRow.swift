@@ -27,10 +27,8 @@ struct HorizonRow: BitwiseCopyable {
   /// log2 of the bound on what is left out; −∞ for nothing.
   private var skippedMass = -Double.infinity
 
-  /// - Parameters:
-  ///   - slope: ALiBi's, natural units.
-  ///   - referenceMass: log2 Σ 2^score of the row's reference leaves.
-  ///   - oldest: The position of the oldest key that any row of the sequence could see.
+  /// A row before its search: its natural `slope`, log2 Σ 2^score of its reference leaves, and the position of the
+  /// `oldest` key of its sequence.
   init(
     settings: HorizonSettings, query: Double, slope: Float, position: Int, window: Int,
     oldest: Int, firstLeaf: Int, firstReference: Int, referenceMass: Double

@@ -48,7 +48,8 @@ extension Plan {
   private func referenceLeaves(
     of table: PlannedTable, shape: PlanShape, position: Int
   ) -> RowReferences {
-    let visibility = Visibility(isCausal: shape.isCausal, window: shape.window)
+    let visibility = Visibility(
+      isCausal: shape.isCausal, window: shape.window, ahead: shape.rightWindow)
     var newest = table.firstLeaf + table.leafCount - 1
     var slots = 0
     while newest >= table.firstLeaf {
@@ -72,14 +73,16 @@ extension Plan {
   private func visibleSlots(
     of leaf: PlannedLeaf, position: Int, _ visibility: Visibility
   ) -> Int {
-    if visibility.isCausal, leaf.firstPosition > position { return 0 }
+    // No two positions lie further apart, so that nothing overflows.
+    let ahead = visibility.isCausal ? 0 : min(visibility.ahead, 2 * KVCache.positions.upperBound)
+    if leaf.firstPosition - position > ahead { return 0 }
     if visibility.window != .max, position - leaf.lastPosition >= visibility.window { return 0 }
     var count = 0
     for index in leaf.firstEntry..<leaf.firstEntry + leaf.entryCount {
       let entry = entries[index]
       var low = Int(entry.firstSlot)
       var high = Int(entry.endSlot)
-      if visibility.isCausal { high = min(high, position - entry.basePosition + 1) }
+      high = min(high, position - entry.basePosition + ahead + 1)
       if visibility.window != .max {
         low = max(low, position - visibility.window + 1 - entry.basePosition)
       }

@@ -17,9 +17,10 @@ struct HorizonTests {
     let sequence: SequenceID
     let last: HarnessRequest
 
-    init(_ example: AttentionCase, slopes: [Float]? = nil) throws {
+    init(_ example: AttentionCase, slopes: [Float]? = nil, rightWindow: Int? = nil) throws {
       self.example = example
       var layer = try example.layer()
+      layer.rightWindow = rightWindow
       if let slopes { layer.alibi = try ALiBi(slopes: slopes) }
       self.layer = layer
       let harness = try EngineHarness(example, layer: layer)
@@ -44,13 +45,19 @@ struct HorizonTests {
       return (result, harness.report)
     }
 
-    /// The largest norm of a value of a KV head.
-    func largestValue(kvHead: Int) -> Double {
-      let width = example.valueWidth
-      return (0..<example.length).reduce(0.0) { most, token in
-        let value = example.values(token..<token + 1)[kvHead * width..<(kvHead + 1) * width]
-        return max(most, value.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot())
+    /// The largest norm of a value of each KV head.
+    func largestValues() -> [Double] {
+      let (width, heads) = (example.valueWidth, example.kvHeads)
+      let values = example.values(0..<example.length)
+      var largest = [Double](repeating: 0, count: heads)
+      for row in 0..<example.length * heads {
+        var sum = 0.0
+        for channel in row * width..<(row + 1) * width {
+          sum += Double(values[channel]) * Double(values[channel])
+        }
+        largest[row % heads] = max(largest[row % heads], sum)
       }
+      return largest.map { $0.squareRoot() }
     }
   }
 
@@ -209,7 +216,7 @@ struct HorizonTests {
     let slopes = (0..<example.queryHeads).map { _ in Float(0.3 * generator.uniform()) }
     let runs = try Runs(example, slopes: slopes)
     let (dense, _) = try runs.result(0)
-    let largest = (0..<2).map { runs.largestValue(kvHead: $0) }
+    let largest = runs.largestValues()
     let threads = ProvidedThreads(count: 2, sharing: .firstCome)
     for epsilon: Float in [1e-7, 1e-3, 0.3] {
       let harness = try runs.harness(epsilon, workers: threads.workers)
@@ -331,7 +338,7 @@ struct HorizonTests {
     let (dense, _) = try runs.result(0)
     let ratio = Self.ratio(
       result, dense, bound: Double(report.skippedMassBound) * (1 + 0x1p-7),
-      largest: (0..<2).map { runs.largestValue(kvHead: $0) }, group: 2)
+      largest: runs.largestValues(), group: 2)
     #expect(ratio <= 1)
   }
 
@@ -372,6 +379,32 @@ struct HorizonTests {
     // before position 3,328, where the last page begins, and a leaf counts whole.
     let blocks = (rows + 47) / 48
     #expect(dense.keyValueBytesRead == blocks * 3 * 53 * 192 * 64)
+  }
+
+  @Test(
+    "measures by the leaves that a row sees with a window on either side", arguments: [1, 40, 200])
+  func rightWindow(rows: Int) throws {
+    var example = AttentionCase(
+      instructionSet: .detected, keyType: .float16, valueType: .float16, positions: .alibi,
+      group: 2, kvHeads: 2, keyWidth: 32, valueWidth: 32, length: 3_000, rows: rows, seed: 82)
+    example.masking = .full
+    var skipped: [Int] = []
+    for window in [0, 70, 600, Int.max] {
+      let runs = try Runs(example, slopes: [0.4, 0.1, 0.06, 0.2], rightWindow: window)
+      let (dense, denseReport) = try runs.result(0)
+      let threads = ProvidedThreads(count: 3)
+      let (result, report) = try runs.result(1e-3, workers: threads.workers)
+      #expect(try runs.result(1e-3).0 == result)
+      #expect(
+        report.keyValueBytesRead + report.keyValueBytesSkipped == denseReport.keyValueBytesRead)
+      skipped.append(report.keyValueBytesSkipped)
+      let ratio = Self.ratio(
+        result, dense, bound: Double(report.skippedMassBound) * (1 + 0x1p-7),
+        largest: runs.largestValues(), group: 2)
+      #expect(ratio <= 1, "\(window): \(ratio)")
+    }
+    // Rows of 200 positions lie near the newest token, whichever of the windows they have.
+    #expect(skipped.allSatisfy { $0 > 0 })
   }
 
   @Test("skips nothing for a slope of 0, an ε of 0, and where there is no ALiBi")

@@ -101,6 +101,34 @@ struct PlanTests {
     #expect(alone.tiles.count == 3 && alone.counterCount == 0 && alone.stateFloats == 0)
   }
 
+  @Test(
+    "lets no tile of a ragged batch take more than its part of a worker's share, and the last ones less",
+    arguments: [2, 3, 7])
+  func balance(workerCount: Int) throws {
+    // Leaves of 32 entries for the long one, of 8 for the others.
+    for long in [0, 15, 31] {
+      let lengths = (0..<32).map { $0 == long ? 65_535 : 1_023 }
+      let plan = try Self.plan(
+        lengths.map { (length: $0, tokens: 1, rows: 1) }, workerCount: workerCount)
+      let costs = plan.tiles.map { tile in
+        (tile.firstLeaf..<tile.firstLeaf + tile.leafCount).reduce(0) {
+          $0 + plan.leaves[$1].entryCount
+        }
+      }
+      let total = costs.reduce(0, +)
+      #expect(total == 3 * (1024 + 31 * 16))
+      #expect(costs.allSatisfy { $0 <= max(total / (24 * workerCount), 32) })
+      for (place, cost) in costs.enumerated() {
+        #expect(costs[place...].allSatisfy { $0 < 2 * cost }, "place \(place)")
+      }
+      // The long sequence's tiles are neighbours in memory as far as they go.
+      let own = plan.tiles.filter {
+        plan.jobs[$0.job].request == long && plan.jobs[$0.job].kvHead == 0
+      }
+      #expect(zip(own, own.dropFirst()).allSatisfy { $0.firstLeaf + $0.leafCount == $1.firstLeaf })
+    }
+  }
+
   @Test("puts rows at the newest tokens, those before the first at the positions before it")
   func positions() throws {
     let plan = try Self.plan([(3, 2, 2), (1, 0, 4), (0, 0, 2)], workerCount: 1)
