@@ -84,7 +84,8 @@ let package = Package(
       dependencies: ["KernelTable", "Memory", "StreamingAttention", "ModelFiles", "Models"],
       path: "Benchmarks/Benchmarking", swiftSettings: strict),
     .executableTarget(
-      name: "Benchmark", dependencies: ["Benchmarking"], path: "Benchmarks/Benchmark",
+      name: "Benchmark", dependencies: ["Benchmarking", "Memory", "StreamingAttention"],
+      path: "Benchmarks/Benchmark",
       swiftSettings: strict),
 
     .target(name: "CAllocationCount", path: "Tests/Support/CAllocationCount"),
@@ -96,7 +97,7 @@ let package = Package(
       name: "NUMACheck", dependencies: ["StreamingAttention", "Memory"], path: "Tests/NUMACheck",
       swiftSettings: strict),
     tests("Support"),
-    tests("attend", ["attend", "Memory"]),
+    tests("attend", ["attend", "Benchmarking", "Memory", "StreamingAttention"]),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests(

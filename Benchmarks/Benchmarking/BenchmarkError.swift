@@ -51,6 +51,19 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
   }
 
   static func wrapping<Value>(
+    _ body: () throws(FillError) -> Value
+  ) throws(BenchmarkError) -> Value {
+    do throws(FillError) { return try body() } catch {
+      switch error {
+      case .cache(let error): throw .cache(error)
+      case .cancelled: throw .interrupted
+      case .invalid(let name, let received, let allowed):
+        throw .option(name: name, received: "\(received)", allowed: allowed)
+      }
+    }
+  }
+
+  static func wrapping<Value>(
     _ body: () throws(ModelError) -> Value
   ) throws(BenchmarkError) -> Value {
     do throws(ModelError) { return try body() } catch {

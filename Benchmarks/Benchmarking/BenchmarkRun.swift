@@ -19,14 +19,18 @@ package struct BenchmarkObserver {
 
 /// A run of the benchmark.
 package final class BenchmarkRun {
-  let options: BenchmarkOptions
+  var options: BenchmarkOptions
   let observer: BenchmarkObserver
   let cancellation: CancellationFlag
+  /// The machine as tests may describe it.
+  var machine = BenchmarkMachine()
   private var workersByCount: [Int: Workers] = [:]
   private var memory: ProbeMemory?
-  private var meters: [InstructionSet: LimitMeter] = [:]
+  private var meters: [InstructionSet: any LimitSource] = [:]
+  /// Records that wait for others to be compared with; nil where they are handed out at once.
+  var held: [BenchmarkRecord]?
   /// Whether all answers checked so far were right.
-  package var allPassed = true
+  package private(set) var allPassed = true
 
   package init(
     options: BenchmarkOptions, observer: BenchmarkObserver, cancellation: CancellationFlag
@@ -44,15 +48,16 @@ package final class BenchmarkRun {
     case nil, .decode, .prefill: try measureAttention()
     case .limits: try measureLimits()
     case .forkJoin: try measureForkJoin()
-    case .append, .model, .compare:
-      throw .option(
-        name: "mode", received: options.mode?.rawValue ?? "", allowed: "decode, prefill, limits")
+    case .append: try measureAppend()
+    case .model: try measureModel(options.argument ?? "")
+    case .compare: try compare(options.argument ?? "")
     }
   }
 
+  /// Takes a finished record.
   func finish(_ record: BenchmarkRecord) throws(BenchmarkError) {
     if record.selfCheck?.passed == false { allPassed = false }
-    try observer.record(record)
+    if let held { self.held = held + [record] } else { try observer.record(record) }
   }
 
   func checkInterrupt() throws(BenchmarkError) {
@@ -67,18 +72,51 @@ package final class BenchmarkRun {
     return workers
   }
 
-  /// The probes of an instruction set.
-  func meter(_ instructionSet: InstructionSet) throws(BenchmarkError) -> LimitMeter {
+  /// The most workers that the run asks for: they fill what others measure.
+  var allWorkers: Workers { workers(options.threads.reduce(1) { max($0, $1) }) }
+
+  /// Where the limits for an instruction set come from; the probes' memory is taken with the first call.
+  func limits(_ instructionSet: InstructionSet) throws(BenchmarkError) -> any LimitSource {
+    if let source = machine.limits { return source }
     if let meter = meters[instructionSet] { return meter }
+    let meter = try makeMeter(instructionSet)
+    meters[instructionSet] = meter
+    return meter
+  }
+
+  /// The probes of an instruction set.
+  func makeMeter(_ instructionSet: InstructionSet) throws(BenchmarkError) -> LimitMeter {
     let memory: ProbeMemory
     if let known = self.memory {
       memory = known
     } else {
-      memory = try ProbeMemory(workers: workers(options.threads.max() ?? 1))
+      memory = try ProbeMemory(workers: allWorkers)
       self.memory = memory
     }
-    let meter = LimitMeter(memory: memory, instructionSet: instructionSet)
-    meters[instructionSet] = meter
-    return meter
+    return LimitMeter(memory: memory, instructionSet: instructionSet)
   }
+
+  /// Measures with the limits around it, again and again while the machine does not hold still.
+  func steadily<Value>(
+    workers: Workers, instructionSet: InstructionSet, attempts: Int? = nil,
+    _ body: () throws(BenchmarkError) -> Value
+  ) throws(BenchmarkError) -> Steadied<Value> {
+    let (source, cancellation) = (try limits(instructionSet), cancellation)
+    return try Steadied<Value>.measuring(
+      threads: workers.count, attempts: attempts ?? options.attempts,
+      limits: { () throws(BenchmarkError) in
+        if cancellation.isCancelled { throw .interrupted }
+        return source.sample(workers)
+      }, body)
+  }
+}
+
+/// What a run takes from the machine; tests describe another.
+struct BenchmarkMachine {
+  /// Bytes of the largest cache; where the system does not say, that of a common desktop.
+  var lastLevelCacheBytes = ProcessorFacts.largestCacheBytes ?? 32 << 20
+  /// In place of the probes.
+  var limits: (any LimitSource)?
+  /// Called with every cache once it is filled, to damage it.
+  var afterFilling: ((FilledCache) -> Void)?
 }

@@ -1,9 +1,9 @@
 import Glibc
 
 /// Small text files of the system, as in /proc and /sys.
-enum SystemText {
+package enum SystemText {
   /// The whole file, or nil where it cannot be read.
-  static func read(_ path: String) -> String? {
+  package static func read(_ path: String) -> String? {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }

@@ -26,7 +26,7 @@ public final class Decoder {
   /// Tokens that a sequence may have.
   public let maximumContext: Int
 
-  let engine: AttentionEngine
+  package let engine: AttentionEngine
   let dense: DenseKernels
   /// Rows of the last step.
   private(set) var rowCount = 0

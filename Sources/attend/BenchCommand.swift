@@ -45,7 +45,12 @@ enum BenchRun {
       cancellation: flag)
     defer { output.finish() }
     try wrapping { () throws(BenchmarkError) in try run.run() }
-    guard run.allPassed else {
+    try conclude(allPassed: run.allPassed)
+  }
+
+  /// Fails where an answer was wrong.
+  static func conclude(allPassed: Bool) throws(CommandFailure) {
+    guard allPassed else {
       throw CommandFailure(.software, "an answer differs from the one that was planted (selfCheck)")
     }
   }

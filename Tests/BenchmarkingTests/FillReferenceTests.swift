@@ -86,7 +86,7 @@ import Testing
     var output = try fill.twin(layer: 0, queries: queries)
     func error(_ rows: Range<Int>?) throws -> RelativeError {
       try fill.relativeError(
-        layer: 0, queries: queries.span, output: output.span, sequence: 1, kvHead: 1, rows: rows)
+        layer: 0, queries: queries.span, output: output.span, sequence: 1, kvHead: 1, which: rows)
     }
     // f32 rounds what Double has computed.
     #expect(try error(nil).l2 <= 0x1p-24 && error(0..<3).rowCount == 6)

@@ -38,7 +38,8 @@ struct UsageTests {
     #expect(outcome.errorLines.last?.hasPrefix("see 'attend") == true)
   }
 
-  @Test("help goes to standard output", arguments: ["generate", "chat", "logits", "topology"])
+  @Test(
+    "help goes to standard output", arguments: ["generate", "chat", "logits", "bench", "topology"])
   func help(command: String) throws {
     let overview = try Attend.run(["--help"])
     #expect(overview.exitStatus == 0)

@@ -13,13 +13,13 @@ struct AttentionVariant {
   ) throws(BenchmarkError) {
     self.position = position
     self.epsilon = epsilon
-    let keyType = cache.layers[0].keyType
     let layer: LayerAttention
     do throws(PositionError) {
+      let rotary =
+        position.turns ? try Self.rotary(shape, keyType: cache.layers[0].keyType) : nil
       layer = LayerAttention(
-        queryHeads: shape.queryHeads,
-        rotary: position.turns ? try Self.rotary(shape, keyType: keyType) : nil,
-        alibi: position.isBiased ? try ALiBi(headCount: shape.queryHeads) : nil)
+        queryHeads: shape.queryHeads, rotary: rotary,
+        alibi: position.isBiased ? try Self.alibi(shape) : nil, alibiEpsilon: epsilon)
     } catch {
       throw .option(name: "--position", received: position.rawValue, allowed: "\(error)")
     }
@@ -35,6 +35,10 @@ struct AttentionVariant {
   /// So one cache serves engines with and without rotation. The pairing changes no instruction of a kernel.
   static func pairing(keyType: ElementType) -> RotaryPairing {
     keyType == .bfloat16 ? .interleaved : .halves
+  }
+
+  static func alibi(_ shape: AttentionShape) throws(PositionError) -> ALiBi {
+    try ALiBi(headCount: shape.queryHeads)
   }
 
   private static func rotary(

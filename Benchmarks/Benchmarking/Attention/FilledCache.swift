@@ -1,71 +1,69 @@
-import StreamingAttention
+package import StreamingAttention
 
 /// A cache that is filled once and measured with several encodings, threads and numbers of rows.
-final class FilledCache {
-  let cache: KVCache
+package final class FilledCache {
+  package let cache: KVCache
+  let shape: AttentionShape
   let types: StoredTypes
   let context: ContextMix
   let cycle: CyclePlan
-  let ids: [SequenceID]
+  let fill: SyntheticFill
 
+  /// What a filled cache holds.
+  struct Contents {
+    var shape: AttentionShape
+    var types: StoredTypes
+    /// Lengths of the sequences, appended tokens not included.
+    var context: ContextMix
+    var cycle: CyclePlan
+    /// Tokens that will be appended to each sequence.
+    var appended = 0
+    /// What the keys are stored for: `rope`, which all encodings can read, or `none`.
+    var position = PositionKind.rope
+    /// The most rows of a sequence that will ask at once.
+    var rows = 1
+    var options: FillOptions
+  }
+
+  /// Fills a new cache.
   init(
-    shape: AttentionShape, types: StoredTypes, context: ContextMix, cycle: CyclePlan,
-    seed: UInt64, workers: Workers, instructionSet: InstructionSet,
-    progress: (Double) throws(BenchmarkError) -> Void
+    _ contents: Contents, workers: Workers, instructionSet: InstructionSet,
+    cancellation: CancellationFlag, progress: @escaping (Double) -> Void
   ) throws(BenchmarkError) {
-    self.types = types
-    self.context = context
-    self.cycle = cycle
+    shape = contents.shape
+    types = contents.types
+    context = contents.context
+    cycle = contents.cycle
     let layer = LayerShape(
       kvHeads: shape.kvHeads, keyWidth: shape.headDimension, keyType: types.key,
       valueType: types.value,
-      keyPositions: .rotary(
-        pairs: shape.headDimension / 2,
-        pairing: AttentionVariant.pairing(keyType: types.key)))
+      keyPositions: contents.position.turns
+        ? .rotary(
+          pairs: shape.headDimension / 2, pairing: AttentionVariant.pairing(keyType: types.key))
+        : .none)
+    let layers = Array(repeating: layer, count: cycle.layers)
     let cache = try BenchmarkError.wrapping { () throws(CacheError) in
-      try KVCache(layers: Array(repeating: layer, count: cycle.layers))
+      try KVCache(layers: layers)
     }
     self.cache = cache
     let writer = try AttentionVariant(
-      .none, epsilon: 0, cache: cache, shape: shape, workers: workers,
+      contents.position, epsilon: 0, cache: cache, shape: shape, workers: workers,
       instructionSet: instructionSet)
-    var ids: [SequenceID] = []
-    for _ in context.lengths {
-      ids.append(
-        try BenchmarkError.wrapping { () throws(CacheError) in try cache.makeSequence() })
+    let rows = contents.rows
+    let appended = contents.appended
+    let sequences = context.lengths.map {
+      FillSequence(filled: $0, appended: appended, queries: min(rows, $0 + appended))
     }
-    self.ids = ids
-    var generator = seed
-    func random(_ count: Int) -> [Float] {
-      (0..<count).map { _ in
-        var sum: Float = 0
-        for _ in 0..<4 {
-          generator = generator &* 6364136223846793005 &+ 1442695040888963407
-          sum += Float(Int32(truncatingIfNeeded: generator >> 32)) * 0x1p-31
-        }
-        return sum * 0.866
-      }
+    let options = contents.options
+    fill = try BenchmarkError.wrapping { () throws(FillError) in
+      let fill = try SyntheticFill(engine: writer.engine, sequences: sequences, options: options)
+      _ = try fill.fill(cancellation: cancellation, progress: progress)
+      return fill
     }
-    let pool = random(64 * 64 * shape.kvHeads * shape.headDimension)
-    let tokens = 64 * shape.kvHeads * shape.headDimension
-    var done = 0
-    for (index, length) in context.lengths.enumerated() {
-      var first = 0
-      while first < length {
-        let count = min(64, length - first)
-        try BenchmarkError.wrapping { () throws(AttentionError) in
-          try writer.engine.begin([StepRequest(ids[index], appending: count, querying: 0)])
-          for layer in 0..<cycle.layers {
-            let at = (first / 64 &* 7 &+ layer &* 13) % 64 * tokens
-            let rows = pool.span.extracting(at..<at + tokens * count / 64)
-            try writer.engine.append(layer: layer, keys: rows, values: rows)
-          }
-          writer.engine.commit()
-        }
-        first += count
-      }
-      done += length
-      try progress(Double(done) / Double(context.total))
-    }
+  }
+
+  /// The newest `rows` tokens of every sequence ask; nothing is appended.
+  func requests(rows: Int) -> [StepRequest] {
+    fill.ids.map { StepRequest($0, appending: 0, querying: rows) }
   }
 }

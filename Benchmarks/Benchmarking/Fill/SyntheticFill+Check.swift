@@ -12,15 +12,18 @@ extension SyntheticFill {
   ///   - output: `[row][queryHead][valueWidth]`.
   ///   - reader: The engine that attended; that of the fill if nil. One without a rotation reads keys that were
   ///     turned in the order in which they lie: pairs must be `.halves` in f32 and f16, `.interleaved` in bf16.
+  ///   - count: Rows of each sequence, its newest; all that it was made for if nil.
   ///   - skippedMass: The bound on the share of a row that a horizon skipped; 0 for dense attention.
   /// - Returns: What was found, over all rows and heads.
   /// - Precondition: `output` has the length that the step's requests ask for.
   package func check(
-    layer: Int, output: Span<Float>, for reader: AttentionEngine? = nil, skippedMass: Double = 0
+    layer: Int, output: Span<Float>, for reader: AttentionEngine? = nil, rows count: Int? = nil,
+    skippedMass: Double = 0
   ) -> SelfCheck {
     let reader = reader ?? engine
     let heads = reader.layers[layer].queryHeads
     let width = rows.layers[layer].stored.valueWidth
+    let sequences = asking(count)
     let rowCount = sequences.reduce(0) { $0 + $1.queries }
     precondition(output.count == rowCount * heads * width, "\(output.count) numbers")
     guard output.count > 0, options.needles == .planted else { return SelfCheck() }
@@ -36,7 +39,7 @@ extension SyntheticFill {
       // SAFETY: the caller's span outlives the call; its length was checked. Engines are only asked what they are.
       nonisolated(unsafe) let numbers = unsafe start
       nonisolated(unsafe) let shared = reader
-      let (rows, sequences, starts) = (rows, sequences, firstRows)
+      let (rows, starts) = (rows, firstRows)
       engine.workers.forEachIndex(sequences.count * heads) { index in
         let (number, head) = (index / heads, index % heads)
         let sequence = sequences[number]

@@ -17,6 +17,7 @@ extension SyntheticFill {
   ///   - queries: What was asked, `[row][queryHead][keyWidth]`.
   ///   - output: What was answered, `[row][queryHead][valueWidth]`.
   ///   - reader: The engine that attended; that of the fill if nil.
+  ///   - count: Rows of each sequence, its newest; all that it was made for if nil.
   ///   - sequence: Which of the sequences.
   ///   - kvHead: Whose query heads are compared.
   ///   - which: Which of the sequence's rows; the newest if nil.
@@ -25,18 +26,21 @@ extension SyntheticFill {
   /// - Precondition: Lengths are those of the step, indices within them.
   package func relativeError(
     layer: Int, queries: Span<Float>, output: Span<Float>, for reader: AttentionEngine? = nil,
-    sequence: Int = 0, kvHead: Int = 0, rows which: Range<Int>? = nil
+    rows count: Int? = nil, sequence: Int = 0, kvHead: Int = 0, which: Range<Int>? = nil
   ) throws(FillError) -> RelativeError {
     let reader = reader ?? engine
     let stored = rows.layers[layer].stored
     let heads = reader.layers[layer].queryHeads
     let group = heads / stored.kvHeads
+    let sequences = asking(count)
     let rowCount = sequences.reduce(0) { $0 + $1.queries }
     precondition(output.count == rowCount * heads * stored.valueWidth, "\(output.count) numbers")
     let own = sequences[sequence]
     let which = which ?? max(own.queries - 1, 0)..<own.queries
     let expected = try answers(
-      layer: layer, queries: queries, for: reader, sequence: sequence, kvHead: kvHead, rows: which)
+      layer: layer, queries: queries, for: reader, asking: count, sequence: sequence,
+      kvHead: kvHead,
+      rows: which)
     let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries } + which.lowerBound
     var (squares, differences, maximum) = (0.0, 0.0, 0.0)
     for (index, answer) in expected.enumerated() {
@@ -56,12 +60,13 @@ extension SyntheticFill {
 
   /// What some rows of a sequence should get, `[row, head of the group][channel]`.
   func answers(
-    layer: Int, queries: Span<Float>, for reader: AttentionEngine, sequence: Int, kvHead: Int,
-    rows which: Range<Int>
+    layer: Int, queries: Span<Float>, for reader: AttentionEngine, asking count: Int? = nil,
+    sequence: Int, kvHead: Int, rows which: Range<Int>
   ) throws(FillError) -> [[Double]] {
     let attention = reader.layers[layer]
     let stored = rows.layers[layer].stored
     let (heads, group) = (attention.queryHeads, attention.queryHeads / stored.kvHeads)
+    let sequences = asking(count)
     let rowCount = sequences.reduce(0) { $0 + $1.queries }
     precondition(queries.count == rowCount * heads * stored.keyWidth, "\(queries.count) numbers")
     let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries }

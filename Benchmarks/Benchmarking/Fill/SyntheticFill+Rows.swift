@@ -43,13 +43,16 @@ extension SyntheticFill {
   /// - Parameters:
   ///   - layer: The layer.
   ///   - reader: Which engine will attend, with a rotation or none; that of the fill if nil.
+  ///   - count: Rows of each sequence, its newest; all that it was made for if nil.
   /// - Returns: All rows' queries.
-  package func checkQueries(layer: Int, for reader: AttentionEngine? = nil) -> [Float] {
+  package func checkQueries(
+    layer: Int, for reader: AttentionEngine? = nil, rows count: Int? = nil
+  ) -> [Float] {
     let attention = (reader ?? engine).layers[layer]
     let group = attention.queryHeads / rows.layers[layer].stored.kvHeads
     let directions = rows.layers[layer].needles.directionCount
     var result: [Float] = []
-    for (index, sequence) in sequences.enumerated() {
+    for (index, sequence) in asking(count).enumerated() {
       for token in sequence.length - sequence.queries..<sequence.length {
         let position = rows.position(ofToken: token, sequence: index)
         for head in 0..<attention.queryHeads {
@@ -63,12 +66,14 @@ extension SyntheticFill {
   }
 
   /// Queries of unit variance, `[row][queryHead][keyWidth]`.
-  package func plainQueries(layer: Int, for reader: AttentionEngine? = nil) -> [Float] {
+  package func plainQueries(
+    layer: Int, for reader: AttentionEngine? = nil, rows count: Int? = nil
+  ) -> [Float] {
     let heads = (reader ?? engine).layers[layer].queryHeads
     let width = rows.layers[layer].stored.keyWidth
     var result: [Float] = []
     var row = [Float](repeating: 0, count: width)
-    for (index, sequence) in sequences.enumerated() {
+    for (index, sequence) in asking(count).enumerated() {
       for token in sequence.length - sequence.queries..<sequence.length {
         for head in 0..<heads {
           let stream = rows.values.stream(.query, layer: layer, head: head, sequence: index)

@@ -68,6 +68,16 @@ package final class SyntheticFill {
     zip(ids, sequences).map { StepRequest($0, appending: $1.appended, querying: $1.queries) }
   }
 
+  /// The sequences, of which only the newest `count` rows ask; all if nil.
+  func asking(_ count: Int?) -> [FillSequence] {
+    guard let count else { return sequences }
+    return sequences.map { sequence in
+      precondition(count <= sequence.queries, "\(count) rows of \(sequence.queries)")
+      return FillSequence(
+        filled: sequence.filled, appended: sequence.appended, queries: count)
+    }
+  }
+
   /// Makes the sequences and writes their tokens into all layers' pages.
   ///
   /// Pages lie where the sequences' growth together, by one token in each step, would have put them, and hold the

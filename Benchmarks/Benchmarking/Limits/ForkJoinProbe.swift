@@ -16,11 +16,8 @@ import StreamingAttention
   /// Steps of one piece for each worker: what each took beyond its longest piece, back to back.
   ///
   /// An empty piece would show nothing: the caller takes it before anyone else can. A step in which a worker did
-  /// two pieces, since another came too late, costs a whole piece more and is counted as unshared.
-  static func run(
-    _ workers: Workers, steps: Int
-  ) -> (excess: Samples, unshared: Int) {
-    var excess = Samples()
+  /// two pieces, since another came too late, costs a whole piece more and is counted: the result.
+  static func run(_ workers: Workers, steps: Int, into excess: inout Samples) -> Int {
     var unshared = 0
     let count = unsafe workers.count * Context.stride
     var durations = [UInt64](repeating: 0, count: count)
@@ -51,7 +48,7 @@ import StreamingAttention
         excess.add(time - min(longest, time))
       }
     }
-    return (excess, unshared)
+    return unshared
   }
 
   /// CPU time of the whole process per time that passes, 5 ms after the last step.

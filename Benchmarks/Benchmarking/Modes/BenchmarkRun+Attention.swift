@@ -5,11 +5,11 @@ extension BenchmarkRun {
   /// `decode` and `prefill`: every type and context has one cache, which serves all encodings, threads and rows.
   func measureAttention() throws(BenchmarkError) {
     // The probes' memory comes before the caches are measured out.
-    for set in options.instructionSets { _ = try meter(set) }
+    for set in options.instructionSets { _ = try limits(set) }
     for context in options.contexts {
       for types in options.types {
         try checkInterrupt()
-        let cache = try filledCache(types, context)
+        let cache = try filledCache(types, context, rows: largestRows)
         for set in options.instructionSets {
           for threads in options.threads {
             let workers = workers(threads)
@@ -27,130 +27,116 @@ extension BenchmarkRun {
     }
   }
 
-  private func filledCache(
-    _ types: StoredTypes, _ context: ContextMix
-  ) throws(BenchmarkError) -> FilledCache {
-    let work = AttentionWork(shape: options.shape, types: types, context: context, rows: 1)
-    // A tenth stays free for queries, outputs and what else the machine does.
-    let available = (Topology.availableMemoryBytes ?? 1 << 32) / 10 * 9
-    let cycle = CyclePlan(
-      layerBytes: work.bytes, cacheBytes: lastLevelCacheBytes, availableBytes: available)
-    let title = "filling \(cycle.layers) layers of \(context), \(types.name)"
-    observer.progress(title)
-    return try FilledCache(
-      shape: options.shape, types: types, context: context, cycle: cycle, seed: options.seed,
-      workers: workers(options.threads.max() ?? 1), instructionSet: options.instructionSets[0]
-    ) { (part: Double) throws(BenchmarkError) in
-      observer.progress("\(title): \(Int(part * 100)) %")
-      try checkInterrupt()
-    }
+  private var largestRows: Int {
+    options.mode == .decode ? 1 : options.queryLengths.reduce(1) { max($0, $1) }
   }
 
-  private var lastLevelCacheBytes: Int { ProcessorFacts.largestCacheBytes ?? 32 << 20 }
+  /// A new cache with planted keys, as many layers as the caches of the CPU ask for.
+  func filledCache(
+    _ types: StoredTypes, _ context: ContextMix, rows: Int,
+    position: PositionKind = .rope, appended: Int = 0, most: Int = .max
+  ) throws(BenchmarkError) -> FilledCache {
+    let work = AttentionWork(shape: options.shape, types: types, context: context, rows: rows)
+    // A tenth stays free for queries, outputs and what else the machine does.
+    let available = (Topology.availableMemoryBytes ?? 1 << 32) / 10 * 9
+    var cycle = CyclePlan(
+      layerBytes: work.bytes, cacheBytes: machine.lastLevelCacheBytes, availableBytes: available)
+    cycle.layers = min(cycle.layers, most)
+    let title = "filling \(cycle.layers) layers of \(context), \(types.name)"
+    observer.progress(title)
+    let steepest = options.positions.contains(where: \.isBiased) ? steepestSlope : 0
+    let filled = try FilledCache(
+      FilledCache.Contents(
+        shape: options.shape, types: types, context: context, cycle: cycle, appended: appended,
+        position: position, rows: rows,
+        options: FillOptions(
+          seed: options.seed, needles: options.needles, anchorRun: options.anchorRun,
+          steepestSlope: steepest)),
+      workers: allWorkers, instructionSet: options.instructionSets[0],
+      cancellation: cancellation
+    ) { [observer] part in
+      observer.progress("\(title): \(Int(part * 100)) %")
+    }
+    machine.afterFilling?(filled)
+    return filled
+  }
 
-  /// One record for each encoding, measured in turns.
+  private var steepestSlope: Double {
+    (try? AttentionVariant.alibi(options.shape)).flatMap { $0.slopes.max() }.map { Double($0) } ?? 0
+  }
+
+  /// One record for each encoding, measured in turns; encodings with a horizon in turns of their own, since what
+  /// they leave unread would let the others find more in the caches.
   private func measure(
     _ cache: FilledCache, _ operation: String, rows: Int, workers: Workers, set: InstructionSet
   ) throws(BenchmarkError) {
+    let epsilon = options.alibiEpsilon ?? 0
+    let dense = options.positions.filter { epsilon == 0 || !$0.isBiased }
+    let medians = try measure(
+      cache, operation, rows: rows, workers: workers, set: set, dense, epsilon: 0, dense: [:])
+    var skipping = options.positions.filter { epsilon > 0 && $0.isBiased }
+    var horizon = epsilon
+    if options.alibiEpsilon == nil, operation == "decode" {
+      skipping = options.positions.filter(\.isBiased)
+      horizon = LayerAttention.defaultALiBiEpsilon
+    }
+    _ = try measure(
+      cache, operation, rows: rows, workers: workers, set: set, skipping, epsilon: horizon,
+      dense: medians)
+  }
+
+  /// Medians by encoding.
+  private func measure(
+    _ cache: FilledCache, _ operation: String, rows: Int, workers: Workers, set: InstructionSet,
+    _ positions: [PositionKind], epsilon: Float, dense: [PositionKind: Double]
+  ) throws(BenchmarkError) -> [PositionKind: Double] {
+    guard !positions.isEmpty else { return [:] }
     var variants: [AttentionVariant] = []
-    for position in options.positions {
+    for position in positions {
       variants.append(
         try AttentionVariant(
-          position, epsilon: options.alibiEpsilon ?? 0, cache: cache.cache, shape: options.shape,
-          workers: workers, instructionSet: set))
+          position, epsilon: position.isBiased ? epsilon : 0, cache: cache.cache,
+          shape: options.shape, workers: workers, instructionSet: set))
     }
-    let work = AttentionWork(
-      shape: options.shape, types: cache.types, context: cache.context, rows: rows)
     let title = "\(operation) \(cache.context), \(cache.types.name), \(workers.count) threads"
     observer.progress(title)
-    let layers = rows == 1 ? cache.cycle.layers : min(cache.cycle.layers, 4)
-    let width = cache.ids.count * rows * options.shape.queryHeads * options.shape.headDimension
-    var generator = options.seed &+ 99
-    let queries = (0..<layers).map { _ in
-      (0..<width).map { _ in
-        generator = generator &* 6364136223846793005 &+ 1442695040888963407
-        return Float(Int32(truncatingIfNeeded: generator >> 32)) * 0x1p-31 * 1.7
-      }
-    }
-    var output = [Float](repeating: 0, count: width)
-    let repeats = options.repeats ?? (rows == 1 ? 20 : 3)
+    // Prefill computes more than it reads, and its queries take room: two layers do.
+    let layers = rows == 1 ? cache.cycle.layers : min(cache.cycle.layers, 2)
     let measurement = AttentionMeasurement(
-      cache: cache, variants: variants, shape: options.shape, rows: rows, layers: layers,
-      queries: queries)
-    let meter = try meter(set)
-    let measured = try Steadied<[Samples]>.measuring(
-      threads: workers.count, attempts: options.attempts,
-      limits: { () throws(BenchmarkError) in meter.sample(workers) }
-    ) { () throws(BenchmarkError) in
-      try measurement.run(
-        repeats: repeats, output: &output, cancellation: cancellation,
-        checked: { (_: Int, _: Int, _: Span<Float>) throws(BenchmarkError) in }
-      ) { done in
+      cache: cache, variants: variants, rows: rows, layers: layers, cancellation: cancellation)
+    let repeats = options.repeats ?? (operation == "decode" ? 15 : 3)
+    let measured = try steadily(workers: workers, instructionSet: set) {
+      () throws(BenchmarkError) in
+      try measurement.run(repeats: repeats) { done in
         observer.progress("\(title): \(done) of \(repeats)")
       }
     }
-    let base = variants.firstIndex { $0.position == PositionKind.none }
+    let work = AttentionWork(
+      shape: options.shape, types: cache.types, context: cache.context, rows: rows)
+    var medians: [PositionKind: Double] = [:]
     for (index, variant) in variants.enumerated() {
-      var record = Self.record(
-        operation, work: work, samples: measured.value[index], limits: measured.limits,
-        isInCache: cache.cycle.isInCache)
+      medians[variant.position] = measured.value[index].samples.medianMilliseconds
+    }
+    for (index, variant) in variants.enumerated() {
+      var record = AttentionRecord.make(
+        operation, work: work, result: measured.value[index], limits: measured.limits,
+        layers: layers, cacheBytes: machine.lastLevelCacheBytes)
       record.position = variant.position.rawValue
+      if variant.position.isBiased { record.alibiEpsilon = Double(variant.epsilon) }
       record.threads = workers.count
       record.instructionSet = set.rawValue
-      record.layers = layers
       record.isSteady = measured.isSteady
       record.attempts = measured.attempts
-      if let base, base != index {
-        record.relativeToNone =
-          measured.value[index].medianMilliseconds / measured.value[base].medianMilliseconds
+      let median = medians[variant.position] ?? .nan
+      if variant.epsilon == 0, variant.position != .none, let none = medians[.none] {
+        record.relativeToNone = median / none
       }
+      if variant.epsilon > 0, let dense = dense[variant.position] {
+        record.speedupOverDense = dense / median
+      }
+      if operation == "decode" { record.relativeError = try measurement.relativeError(index) }
       try finish(record)
     }
-  }
-
-  /// What the figures of a dense record follow from.
-  static func record(
-    _ operation: String, work: AttentionWork, samples: Samples, limits: MeasuredLimits,
-    isInCache: Bool
-  ) -> BenchmarkRecord {
-    var record = BenchmarkRecord(operation: operation)
-    record.context = work.context.largest
-    if work.context.lengths.count > 1 {
-      record.contexts = work.context.description
-      record.batch = work.context.lengths.count
-    }
-    record.queryLength = work.rows
-    record.queryHeads = work.shape.queryHeads
-    record.kvHeads = work.shape.kvHeads
-    record.headDimension = work.shape.headDimension
-    record.keyType = work.types.key.name
-    record.valueType = work.types.value.name
-    record.repetitions = samples.count
-    record.minimumMilliseconds = samples.minimumMilliseconds
-    record.medianMilliseconds = samples.medianMilliseconds
-    record.p95Milliseconds = samples.p95Milliseconds
-    record.keyValueBytesRead = work.bytes
-    record.keyValueBytesSkipped = 0
-    record.skippedMassBound = 0
-    record.threadScaling = limits.threadScaling
-    let nanoseconds = samples.medianMilliseconds * 1e6
-    let peak = work.peak(limits)
-    if operation == "decode" {
-      let readTime = Double(work.bytes) / limits.read
-      let arithmeticTime = work.operations / peak
-      record.gigabytesPerSecond = Double(work.bytes) / nanoseconds
-      record.readLimitGigabytesPerSecond = limits.read
-      record.inCache = isInCache
-      if !isInCache {
-        record.fractionOfReadLimit = readTime / nanoseconds
-        record.bindingLimit = readTime >= arithmeticTime ? .read : .arithmetic
-        record.fractionOfBindingLimit = max(readTime, arithmeticTime) / nanoseconds
-      }
-    } else {
-      record.gigaflopsPerSecond = work.operations / nanoseconds
-      record.peakGigaflopsPerSecond = peak
-      record.fractionOfPeak = work.operations / peak / nanoseconds
-    }
-    return record
+    return medians
   }
 }

@@ -8,9 +8,14 @@ extension BenchmarkRun {
       let steps = options.repeats ?? 20_000
       observer.progress("fork-join, \(threads) threads")
       // Until everybody is there.
-      _ = ForkJoinProbe.run(workers, steps: 200)
-      let (excess, unshared) = ForkJoinProbe.run(workers, steps: steps)
-      try checkInterrupt()
+      var warm = Samples()
+      _ = ForkJoinProbe.run(workers, steps: 200, into: &warm)
+      var (excess, unshared) = (Samples(), 0)
+      while excess.count < steps {
+        try checkInterrupt()
+        unshared += ForkJoinProbe.run(
+          workers, steps: min(1_000, steps - excess.count), into: &excess)
+      }
       var record = BenchmarkRecord(operation: "fork-join")
       record.threads = threads
       record.repetitions = excess.count

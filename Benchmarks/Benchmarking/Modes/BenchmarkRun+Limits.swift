@@ -4,7 +4,7 @@ extension BenchmarkRun {
   /// `limits`: read bandwidth and arithmetic peaks for 1…n threads.
   func measureLimits() throws(BenchmarkError) {
     for set in options.instructionSets {
-      let meter = try meter(set)
+      let meter = try makeMeter(set)
       for threads in 1...(options.threads.max() ?? 1) {
         observer.progress("limits, \(threads) threads")
         for (limit, passes) in meter.passes(workers(threads)) {

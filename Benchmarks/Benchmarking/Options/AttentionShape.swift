@@ -1,5 +1,5 @@
 /// Heads and widths of one attention layer.
-package struct AttentionShape: Sendable, Equatable {
+package struct AttentionShape: Sendable, Hashable {
   package var queryHeads: Int
   package var kvHeads: Int
   package var headDimension: Int

@@ -47,13 +47,37 @@ package struct BenchmarkOption: Sendable {
       help: "The part of the softmax mass that ALiBi may leave unread, 0 to 0.01; 0 reads all. "
         + "Default: 0, and a record of its own with 1e-7."),
     BenchmarkOption(
+      name: "--keys", value: "KIND",
+      help:
+        "planted: some keys have a known answer. plain: unit variance everywhere, as ALiBi's horizon "
+        + "meets it; answers are compared with Double, and with dense ones. Default: planted."),
+    BenchmarkOption(
+      name: "--anchor-run", value: "N",
+      help:
+        "Slots after which the anchor of rotary keys changes, a multiple of 64, as it would after "
+        + "removals. Default: never."),
+    BenchmarkOption(
       name: "--repeat", value: "N",
-      help: "Timed repetitions of each record. Default: 20 for decode, 3 for prefill."),
+      help:
+        "Timed repetitions of each record. Default: 15 for decode, 3 for prefill, 512 tokens for append, 20000 steps for fork-join."
+    ),
     BenchmarkOption(
       name: "--attempts", value: "N",
       help: "How often a record is measured at most until the machine held still. Default: 3."),
     BenchmarkOption(
       name: "--seed", value: "N", help: "Seed of the keys and values, 0 to 2^64 - 1. Default: 1."),
+    BenchmarkOption(
+      name: "--depth", value: "LIST",
+      help: "For model: tokens in the cache before the steps. Default: 0,8K,32K,128K."),
+    BenchmarkOption(
+      name: "--prompt-length", value: "N",
+      help: "For model: tokens of the prompt, 0 for none. Default: 512."),
+    BenchmarkOption(
+      name: "--weight-type", value: "T",
+      help: "For model: how weights are held, f32, f16 or bf16. Default: f16."),
+    BenchmarkOption(
+      name: "--model", value: "FILE",
+      help: "For compare: the GGUF file that the other engine's figures of a model are about."),
     BenchmarkOption(
       name: "--json", value: nil, help: "Print one JSON object per line in place of the table."),
     BenchmarkOption(

@@ -15,22 +15,13 @@ extension BenchmarkOptions {
     instructionSet: InstructionSet
   ) throws(BenchmarkError) {
     self = .standard(threads: threads, instructionSet: instructionSet)
-    if let mode {
-      guard let known = BenchmarkMode(rawValue: mode) else {
-        throw .option(
-          name: "mode", received: mode, allowed: Self.names(BenchmarkMode.allCases.map(\.rawValue)))
-      }
-      self.mode = known
-    }
-    self.argument = argument
-    if self.mode == .prefill {
-      contexts = [ContextMix(8_192), ContextMix(16_384)]
-      queryLengths = [2_048]
-    }
+    try readMode(mode, argument)
     let reader = ValueReader(values: values)
     try readShape(reader)
-    if let list = try reader.list(
-      "--context", "lengths up to 64M such as 4096, 128K or 31*1K+128K", ContextMix.init)
+    try readModel(reader)
+    if self.mode != .model,
+      let list = try reader.list(
+        "--context", "lengths up to 64M such as 4096, 128K or 31*1K+128K", ContextMix.init)
     {
       contexts = list
     }
@@ -40,7 +31,6 @@ extension BenchmarkOptions {
       positions = list
     }
     if let list = try reader.integers("--threads", in: 1...1024) { self.threads = list }
-    batch = try reader.integer("--batch", in: 1...4096) ?? batch
     if let list = try reader.integers("--query-length", in: 1...1 << 20) { queryLengths = list }
     if let list = try reader.choices(
       "--instruction-set",
@@ -49,17 +39,48 @@ extension BenchmarkOptions {
       instructionSets = list
     }
     alibiEpsilon = try reader.number("--alibi-epsilon", in: 0...0.01).map { Float($0) }
+    needles =
+      try reader.choice("--keys", [("planted", .planted), ("plain", .none)]) ?? needles
+    if mode == BenchmarkMode.append.rawValue, needles == .none {
+      throw .option(name: "--keys", received: "plain", allowed: "planted, with append")
+    }
+    anchorRun = try reader.integer("--anchor-run", in: 64...1 << 20)
+    if let run = anchorRun, !run.isMultiple(of: 64) {
+      throw .option(name: "--anchor-run", received: "\(run)", allowed: "multiples of 64")
+    }
     repeats = try reader.integer("--repeat", in: 1...1_000_000)
     attempts = try reader.integer("--attempts", in: 1...100) ?? attempts
     seed = try reader.seed("--seed") ?? seed
-    if batch > 1 {
-      contexts = contexts.map { mix in
-        var mix = mix
-        mix.runs = mix.runs.map { ($0.length, $0.count * batch) }
-        return mix
-      }
-    }
+    let batch = try reader.integer("--batch", in: 1...4096) ?? 1
+    contexts = contexts.map { $0.repeated(batch) }
     try checkQueryLengths()
+  }
+
+  private mutating func readMode(_ mode: String?, _ argument: String?) throws(BenchmarkError) {
+    guard let mode else { return }
+    guard let known = BenchmarkMode(rawValue: mode) else {
+      throw .option(
+        name: "mode", received: mode, allowed: Self.names(BenchmarkMode.allCases.map(\.rawValue)))
+    }
+    self.mode = known
+    self.argument = argument
+    switch (known.argument, argument) {
+    case (let name?, nil):
+      throw .option(name: name, received: "", allowed: "the path of a file, after '\(mode)'")
+    case (nil, let word?):
+      throw .option(
+        name: "argument of \(mode)", received: word, allowed: "none; --context sets lengths")
+    default: break
+    }
+    switch known {
+    case .prefill:
+      contexts = [ContextMix(8_192), ContextMix(16_384)]
+      queryLengths = [2_048]
+    case .model:
+      queryLengths = [1, 512]
+      types = [.float16, .bfloat16].map { StoredTypes(key: $0, value: $0) }
+    default: break
+    }
   }
 
   private mutating func readShape(_ reader: ValueReader) throws(BenchmarkError) {
@@ -75,6 +96,27 @@ extension BenchmarkOptions {
         name: "--query-heads", received: "\(shape.queryHeads)",
         allowed: "a multiple of the \(shape.kvHeads) KV heads")
     }
+  }
+
+  /// A model's depths may be called contexts, as they are where there is no model.
+  private mutating func readModel(_ reader: ValueReader) throws(BenchmarkError) {
+    guard mode == .model || mode == .compare else {
+      for name in ["--depth", "--prompt-length", "--weight-type", "--model"] {
+        if let text = reader.values[name] {
+          throw .option(name: name, received: text, allowed: "only with model and compare")
+        }
+      }
+      return
+    }
+    for name in mode == .model ? ["--context", "--depth"] : ["--depth"] {
+      if let list = try reader.integers(name, in: 0...ContextMix.longest) { depths = list }
+    }
+    if let length = try reader.integer("--prompt-length", in: 0...1 << 20) {
+      queryLengths = length < 2 ? [1] : [1, length]
+    }
+    weightType =
+      try reader.choice("--weight-type", ElementType.allCases.map { ($0.name, $0) }) ?? weightType
+    model = reader.values["--model"]
   }
 
   private mutating func readTypes(_ reader: ValueReader) throws(BenchmarkError) {

@@ -12,13 +12,21 @@ package struct BenchmarkOptions: Sendable, Equatable {
   package var positions: [PositionKind]
   /// Numbers of threads, one record each.
   package var threads: [Int]
-  /// Sequences of each context in one step.
-  package var batch: Int
   /// Query rows of each sequence in prefill.
   package var queryLengths: [Int]
   package var instructionSets: [InstructionSet]
+  /// Tokens in a model's cache before its steps.
+  package var depths: [Int]
+  /// How a model's weights are held.
+  package var weightType: ElementType
+  /// The file that another engine's figures of a model are about.
+  package var model: String?
   /// The part of the softmax mass that ALiBi may leave unread; nil for dense, and a record of its own with the default.
   package var alibiEpsilon: Float?
+  /// Whether keys are planted whose answer is known, or all are of unit variance.
+  package var needles: FillOptions.Needles
+  /// Slots after which the anchor of rotary keys changes; nil where it never does, as in a cache that only grew.
+  package var anchorRun: Int?
   /// Timed repetitions of each record; nil for the mode's own number.
   package var repeats: Int?
   /// How often a record is measured at most until it counts.
@@ -33,7 +41,8 @@ package struct BenchmarkOptions: Sendable, Equatable {
       mode: nil, argument: nil, contexts: [ContextMix(131_072), ContextMix(262_144)],
       shape: AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128),
       types: [.float32, .float16, .bfloat16].map { StoredTypes(key: $0, value: $0) },
-      positions: [.none, .rope, .alibi], threads: [threads], batch: 1, queryLengths: [128],
-      instructionSets: [instructionSet], alibiEpsilon: nil, repeats: nil, attempts: 3, seed: 1)
+      positions: [.none, .rope, .alibi], threads: [threads], queryLengths: [128],
+      instructionSets: [instructionSet], depths: [0, 8_192, 32_768, 131_072], weightType: .float16,
+      alibiEpsilon: nil, needles: .planted, anchorRun: nil, repeats: nil, attempts: 3, seed: 1)
   }
 }

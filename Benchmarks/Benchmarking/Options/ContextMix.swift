@@ -40,6 +40,13 @@ package struct ContextMix: Sendable, Equatable, CustomStringConvertible {
     runs.flatMap { Array(repeating: $0.length, count: $0.count) }
   }
 
+  /// As many of every sequence.
+  func repeated(_ count: Int) -> ContextMix {
+    var mix = self
+    mix.runs = runs.map { ($0.length, $0.count * count) }
+    return mix
+  }
+
   /// The longest one.
   package var largest: Int { runs.reduce(0) { max($0, $1.length) } }
 

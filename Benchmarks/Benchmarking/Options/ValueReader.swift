@@ -11,7 +11,7 @@ struct ValueReader {
   /// Whole numbers within a range, separated by commas.
   func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> [Int]? {
     try list(name, "whole numbers, \(allowed.lowerBound) to \(allowed.upperBound)") { word in
-      ContextMix.length(word).flatMap { allowed.contains($0) ? $0 : nil }
+      (word == "0" ? 0 : ContextMix.length(word)).flatMap { allowed.contains($0) ? $0 : nil }
     }
   }
 

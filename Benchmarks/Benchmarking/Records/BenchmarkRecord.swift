@@ -21,6 +21,13 @@ package enum BindingLimit: String, Sendable {
 /// One line of results; fields that have no meaning for its operation are nil and not written.
 package struct BenchmarkRecord: Sendable, Equatable {
   package var operation: String
+  /// Who made the figures, in a comparison.
+  package var engine: String?
+  package var engineVersion: String?
+  /// A model's file.
+  package var model: String?
+  /// Tokens in the model's cache before the step.
+  package var depth: Int?
   package var context: Int?
   /// The lengths of all sequences where there are several.
   package var contexts: String?
@@ -30,6 +37,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var headDimension: Int?
   package var keyType: String?
   package var valueType: String?
+  /// How a model's weights are held.
+  package var weightType: String?
   package var position: String?
   package var alibiEpsilon: Double?
   /// Sequences of a step.
@@ -43,6 +52,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var medianMilliseconds: Double?
   package var p95Milliseconds: Double?
   package var p99Milliseconds: Double?
+  package var tokensPerSecond: Double?
+  package var weightBytes: Int?
   package var keyValueBytesRead: Int?
   package var keyValueBytesSkipped: Int?
   package var skippedMassBound: Double?
@@ -58,6 +69,10 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var threadScaling: Double?
   /// Median time over the median time without positions, of the repetitions taken in turns with this record's.
   package var relativeToNone: Double?
+  /// Median time of the dense record before it over this one's, where a horizon leaves keys unread.
+  package var speedupOverDense: Double?
+  /// Median time over that of our fastest record for the same job.
+  package var timesOurs: Double?
   /// Relative L2 error of some rows against Double over the values as stored.
   package var relativeError: Double?
   package var selfCheck: CheckedAnswer?
@@ -74,19 +89,24 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package struct Field: Sendable, Equatable {
     package var name: String
     package var json: String
+    /// For people.
+    package var text: String
 
     package init(_ name: String, _ value: Double) {
       self.name = name
+      text = DecimalText.short(value)
       json = JSONText.number(value)
     }
 
     package init(_ name: String, _ value: Int) {
       self.name = name
+      text = "\(value)"
       json = "\(value)"
     }
 
     package init(_ name: String, _ value: String) {
       self.name = name
+      text = value
       json = JSONText.string(value)
     }
   }
@@ -111,6 +131,10 @@ package struct BenchmarkRecord: Sendable, Equatable {
     func add(_ name: String, _ value: Bool?) {
       if let value { members.append((name, "\(value)")) }
     }
+    add("engine", engine)
+    add("version", engineVersion)
+    add("model", model)
+    add("depth", depth)
     add("context", context)
     add("contexts", contexts)
     add("queryLength", queryLength)
@@ -119,6 +143,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("headDimension", headDimension)
     add("keyType", keyType)
     add("valueType", valueType)
+    add("weightType", weightType)
     add("position", position)
     add("alibiEpsilon", alibiEpsilon)
     add("batch", batch)
@@ -130,6 +155,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("medianMilliseconds", medianMilliseconds)
     add("p95Milliseconds", p95Milliseconds)
     add("p99Milliseconds", p99Milliseconds)
+    add("tokensPerSecond", tokensPerSecond)
+    add("weightBytes", weightBytes)
     add("keyValueBytesRead", keyValueBytesRead)
     add("keyValueBytesSkipped", keyValueBytesSkipped)
     add("skippedMassBound", skippedMassBound)
@@ -143,6 +170,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("fractionOfPeak", fractionOfPeak)
     add("threadScaling", threadScaling)
     add("relativeToNone", relativeToNone)
+    add("speedupOverDense", speedupOverDense)
+    add("timesOurs", timesOurs)
     add("relativeError", relativeError)
     members += others.map { ($0.name, $0.json) }
     if let selfCheck {

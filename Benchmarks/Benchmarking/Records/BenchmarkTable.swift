@@ -30,7 +30,7 @@ package struct BenchmarkTable {
 
   private static func line(_ cells: [(text: String, width: Int)]) -> String {
     let line = cells.enumerated().map { index, cell in
-      index == 0
+      index == 0 || index == cells.count - 1
         ? DecimalText.left(cell.text, cell.width) : DecimalText.right(cell.text, cell.width)
     }.joined(separator: " ")
     return String(line.reversed().drop { $0 == " " }.reversed())
@@ -40,7 +40,13 @@ package struct BenchmarkTable {
     func decimal(_ value: Double?) -> String? { value.map(DecimalText.short) }
     func percent(_ value: Double?) -> String? { value.map { DecimalText.fixed(100 * $0, 1) + "%" } }
     var columns = [Column("operation", record.operation, 9)]
-    if record.context != nil {
+    if let depth = record.depth {
+      columns += [
+        Column("model", record.model, 36), Column("depth", "\(depth)", 7),
+        Column("rows", record.queryLength.map { "\($0)" }, 5),
+        Column("type", typeName(record), 8), Column("weights", record.weightType, 7),
+      ]
+    } else if record.context != nil {
       columns += [
         Column("context", record.contexts ?? record.context.map { "\($0)" }, 9),
         Column("rows", record.queryLength.map { "\($0)" }, 5),
@@ -48,14 +54,31 @@ package struct BenchmarkTable {
       ]
     }
     columns.append(Column("threads", record.threads.map { "\($0)" }, 7))
-    if let set = record.instructionSet { columns.append(Column("set", set, 10)) }
+    if record.engine == nil, let set = record.instructionSet {
+      columns.append(Column("set", set, 10))
+    }
+    if let engine = record.engine {
+      return columns + [
+        Column("median ms", decimal(record.medianMilliseconds), 9),
+        Column("tokens/s", decimal(record.tokensPerSecond), 9),
+        Column("× ours", decimal(record.timesOurs), 7),
+        Column("error", record.relativeError.map(DecimalText.scientific), 7),
+        Column("engine", engine, 36), Column("notes", notes(record), 5),
+      ]
+    }
     if record.medianMilliseconds != nil {
       columns += [
         Column("median ms", decimal(record.medianMilliseconds), 9),
         Column("p95 ms", decimal(record.p95Milliseconds), 8),
       ]
     }
-    for field in record.others { columns.append(Column(field.name, field.json, field.name.count)) }
+    if let p99 = record.p99Milliseconds { columns.append(Column("p99 ms", decimal(p99), 8)) }
+    for field in record.others {
+      columns.append(Column(field.name, field.text, max(field.name.count, 8)))
+    }
+    if let speed = record.tokensPerSecond {
+      columns.append(Column("tokens/s", DecimalText.short(speed), 9))
+    }
     if record.gigabytesPerSecond != nil {
       columns += [
         Column("GB/s", decimal(record.gigabytesPerSecond), 6),
@@ -71,7 +94,7 @@ package struct BenchmarkTable {
         Column("of peak", percent(record.fractionOfPeak), 7),
       ]
     }
-    if record.operation == "decode" || record.operation == "prefill" {
+    if record.model == nil, record.operation == "decode" || record.operation == "prefill" {
       columns.append(
         Column("of none", record.relativeToNone.map { DecimalText.fixed($0, 3) }, 7))
       columns.append(Column("error", record.relativeError.map(DecimalText.scientific), 7))
@@ -93,6 +116,9 @@ package struct BenchmarkTable {
 
   private static func notes(_ record: BenchmarkRecord) -> String {
     var notes: [String] = []
+    if let speedup = record.speedupOverDense {
+      notes.append("\(DecimalText.fixed(speedup, 1)) × dense")
+    }
     switch record.selfCheck?.passed {
     case true: notes.append("right")
     case false: notes.append("WRONG")

@@ -1,0 +1,34 @@
+import StreamingAttention
+
+/// Checks of outputs over keys among which none was planted.
+enum PlainCheck {
+  /// An output that left keys unread beside the dense one of the same engine.
+  ///
+  /// With r for the skipped mass, a channel differs by at most 2·r times the largest norm of a value. Leaves that
+  /// both read have the same states; their merging differs by a rounding in each of 24 levels and of the
+  /// normalisation, of numbers no larger than the largest value: 32 · 2⁻²⁴ of it.
+  static func horizon(
+    _ output: [Float], dense: [Float], skippedMass: Double, valueWidth: Int
+  ) -> SelfCheck {
+    let largest = SyntheticValues.largest
+    let tolerance =
+      2 * skippedMass * largest * Double(valueWidth).squareRoot() + 32 * 0x1p-24 * largest
+    var error = output.count == dense.count ? 0.0 : .infinity
+    for (a, b) in zip(output, dense) {
+      let difference = Double((a - b).magnitude)
+      error = max(error, difference.isNaN ? .infinity : difference)
+    }
+    return SelfCheck(maximumError: error, tolerance: tolerance, ratio: error / tolerance)
+  }
+
+  /// A relative L2 error against Double over the values as stored.
+  ///
+  /// Scores have deviation 1 here, so a relative error of them or of the probabilities is one of the output. In bf16
+  /// queries and probabilities are off by 2⁻⁹ at most each: four times 2⁻⁸. In f32 a leaf's sums of 2,048 slots are
+  /// off by about √2,048 · 2⁻²⁴: four times that.
+  static func dense(error: Double, types: StoredTypes) -> SelfCheck {
+    let isRounded = types.key == .bfloat16 || types.value == .bfloat16
+    let tolerance = isRounded ? 4 * 0x1p-8 : 4 * 2_048.0.squareRoot() * 0x1p-24
+    return SelfCheck(maximumError: error, tolerance: tolerance, ratio: error / tolerance)
+  }
+}

@@ -1,0 +1,185 @@
+import ModelFiles
+import Models
+import StreamingAttention
+
+extension BenchmarkRun {
+  /// `model`: tokens per second of a real model, decode and prefill, at several depths of its cache.
+  func measureModel(_ path: String) throws(BenchmarkError) {
+    for set in options.instructionSets {
+      _ = try limits(set)
+      for threads in options.threads {
+        observer.progress("loading \(path)")
+        let model = try load(path, set: set, workers: workers(threads))
+        for depth in options.depths {
+          for types in options.types {
+            try checkInterrupt()
+            try measure(model, path: path, depth: depth, types: types, workers: workers(threads))
+          }
+        }
+      }
+    }
+  }
+
+  private func load(
+    _ path: String, set: InstructionSet, workers: Workers
+  ) throws(BenchmarkError) -> DecoderModel {
+    let weightType = options.weightType
+    return try BenchmarkError.wrapping { () throws(ModelError) in
+      let file: GGUFFile
+      do throws(ModelFileError) { file = try GGUFFile(path: path) } catch { throw .file(error) }
+      return try DecoderModel(
+        file: file, weightType: weightType, workers: workers, instructionSet: set)
+    }
+  }
+
+  /// Ids that any vocabulary has, the same for every run of a seed.
+  private func tokens(_ count: Int, vocabulary: Int) -> [Int] {
+    var state = options.seed
+    return (0..<count).map { _ in
+      // Knuth's linear congruential generator (The Art of Computer Programming 2, §3.3.4); its upper bits.
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % vocabulary
+    }
+  }
+
+  private func measure(
+    _ model: DecoderModel, path: String, depth: Int, types: StoredTypes, workers: Workers
+  ) throws(BenchmarkError) {
+    let decoded = options.repeats ?? 32
+    let longest = options.queryLengths.reduce(max(decoded, LogitComparison.tokens)) { max($0, $1) }
+    let decoder = try BenchmarkError.wrapping { () throws(ModelError) in
+      try Decoder(
+        model: model, keyType: types.key, valueType: types.value,
+        maximumContext: depth + longest, workers: workers)
+    }
+    let subject = try ModelSubject(
+      decoder: decoder, depth: depth, seed: options.seed, cancellation: cancellation,
+      progress: observer.progress)
+    let prompt = tokens(longest, vocabulary: model.vocabularySize)
+    for rows in options.queryLengths {
+      let expected = try expectedLogits(subject, prompt[..<LogitComparison.tokens], rows: rows)
+      let title = "\(rows == 1 ? "decode" : "prefill of \(rows)") at depth \(depth), \(types.name)"
+      observer.progress(title)
+      let measured = try steadily(workers: workers, instructionSet: model.instructionSet) {
+        () throws(BenchmarkError) in
+        rows == 1
+          ? try decode(subject, prompt[..<decoded], expected: expected)
+          : try prefill(subject, prompt[..<rows], expected: expected)
+      }
+      try finish(
+        record(
+          measured, model: model, name: Self.name(path), depth: depth, types: types, rows: rows,
+          workers: workers))
+    }
+    try subject.end()
+  }
+
+  /// The logits after the first few tokens, read in the way that will not be timed.
+  private func expectedLogits(
+    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, rows: Int
+  ) throws(BenchmarkError) -> [Float] {
+    let sequence = try subject.restart()
+    if rows == 1 {
+      _ = try subject.time(tokens, to: sequence)
+      return try subject.row(tokens.count - 1)
+    }
+    for index in tokens.indices { _ = try subject.time(tokens[index...index], to: sequence) }
+    return try subject.row(0)
+  }
+
+  private func decode(
+    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, expected: [Float]
+  ) throws(BenchmarkError) -> ModelResult {
+    var result = ModelResult()
+    let sequence = try subject.restart()
+    for index in tokens.indices {
+      result.samples.add(try subject.time(tokens[index...index], to: sequence))
+      if index == LogitComparison.tokens - 1 {
+        result.difference = LogitComparison.difference(try subject.row(0), expected)
+      }
+    }
+    return result
+  }
+
+  /// A prompt as often as asked, or three times if that takes no longer than ten seconds.
+  private func prefill(
+    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, expected: [Float]
+  ) throws(BenchmarkError) -> ModelResult {
+    var result = ModelResult()
+    var total: UInt64 = 0
+    while result.samples.count < options.repeats ?? (total < 10_000_000_000 ? 3 : 1) {
+      let time = try subject.time(tokens, to: try subject.restart())
+      result.samples.add(time)
+      total += time
+    }
+    if tokens.count >= LogitComparison.tokens {
+      result.difference = LogitComparison.difference(
+        try subject.row(LogitComparison.tokens - 1), expected)
+    }
+    return result
+  }
+
+  private func record(
+    _ measured: Steadied<ModelResult>, model: DecoderModel, name: String, depth: Int,
+    types: StoredTypes, rows: Int, workers: Workers
+  ) -> BenchmarkRecord {
+    let shape = model.shape
+    var record = BenchmarkRecord(operation: rows == 1 ? "decode" : "prefill")
+    record.model = name
+    record.depth = depth
+    record.context = depth + rows
+    record.queryLength = rows
+    record.queryHeads = shape.queryHeads
+    record.kvHeads = shape.kvHeads
+    record.headDimension = shape.keyWidth
+    record.keyType = types.key.name
+    record.valueType = types.value.name
+    record.weightType = model.weightType.name
+    record.position = PositionKind.rope.rawValue
+    record.layers = shape.layers
+    record.threads = workers.count
+    record.instructionSet = model.instructionSet.rawValue
+    record.describe(measured.value.samples)
+    let seconds = measured.value.samples.medianMilliseconds / 1_000
+    record.tokensPerSecond = Double(rows) / seconds
+    record.threadScaling = measured.limits.threadScaling
+    record.readLimitGigabytesPerSecond = measured.limits.read
+    if rows == 1 {
+      // Half of the tokens decoded stand before the middle one.
+      let live = depth + measured.value.samples.count / 2
+      let tokenBytes =
+        shape.kvHeads * (shape.keyWidth * types.key.bytes + shape.valueWidth * types.value.bytes)
+      record.keyValueBytesRead = live * tokenBytes * shape.layers
+      let bytes = model.weightBytes + (record.keyValueBytesRead ?? 0)
+      record.gigabytesPerSecond = Double(bytes) / seconds / 1e9
+      let isInCache = !CyclePlan.exceedsCaches(
+        bytes: bytes, cacheBytes: machine.lastLevelCacheBytes)
+      record.inCache = isInCache
+      if !isInCache {
+        record.fractionOfReadLimit = (record.gigabytesPerSecond ?? .nan) / measured.limits.read
+      }
+    }
+    record.weightBytes = model.weightBytes
+    let narrowest =
+      [types.key, types.value, model.weightType].contains(.bfloat16)
+      ? ElementType.bfloat16
+      : types.key == .float32 && types.value == .float32
+        && model.weightType == .float32 ? .float32 : .float16
+    let tolerance = LogitComparison.tolerance(layers: shape.layers, narrowest: narrowest)
+    record.selfCheck = CheckedAnswer(
+      passed: measured.value.difference <= tolerance, maximumError: measured.value.difference)
+    record.isSteady = measured.isSteady
+    record.attempts = measured.attempts
+    return record
+  }
+
+  private static func name(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+}
+
+/// Times of a model's steps, and how far two ways of reading the same tokens are apart.
+private struct ModelResult {
+  var samples = Samples()
+  var difference = 0.0
+}

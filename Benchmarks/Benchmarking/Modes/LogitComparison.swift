@@ -1,0 +1,34 @@
+import Models
+import StreamingAttention
+
+/// Logits of the same token, once from steps of one token and once from a step of many.
+///
+/// A model's answer over synthetic keys is known to nobody; but the two ways go through different kernels and must
+/// agree up to rounding, which is how a model's runs check themselves.
+enum LogitComparison {
+  /// Tokens that both ways read before they are compared.
+  static let tokens = 4
+
+  /// ‖a − b‖ ÷ ‖b‖; infinite where a number is not finite.
+  static func difference(_ a: [Float], _ b: [Float]) -> Double {
+    guard a.count == b.count, !a.isEmpty else { return .infinity }
+    var (differences, squares) = (0.0, 0.0)
+    for index in a.indices {
+      let (x, y) = (Double(a[index]), Double(b[index]))
+      differences += (x - y) * (x - y)
+      squares += y * y
+    }
+    let difference = (differences / squares).squareRoot()
+    return difference.isFinite ? difference : .infinity
+  }
+
+  /// The largest difference that rounding explains.
+  ///
+  /// Each layer rounds what it reads and writes twice (attention and feed-forward) to the narrowest type's u: as
+  /// independent errors these add up to u·√(2·layers) of the stream. They are let grow by eight on the way, through
+  /// normalisations and the softmax.
+  static func tolerance(layers: Int, narrowest: ElementType) -> Double {
+    let unit = narrowest == .bfloat16 ? 0x1p-8 : narrowest == .float16 ? 0x1p-11 : 0x1p-24
+    return 8 * unit * Double(2 * layers).squareRoot()
+  }
+}

@@ -1,0 +1,139 @@
+import StreamingAttention
+import Testing
+
+@testable import Benchmarking
+
+@Suite("Options of the benchmark")
+struct OptionTests {
+  private func options(
+    _ mode: String? = nil, _ argument: String? = nil, _ values: [String: String] = [:]
+  ) throws(BenchmarkError) -> BenchmarkOptions {
+    try BenchmarkOptions(
+      mode: mode, argument: argument, values: values, threads: 2, instructionSet: .detected)
+  }
+
+  @Test(
+    "the default run is decode and prefill of 128 rows at 128K and 256K, three types, three encodings"
+  )
+  func defaults() throws {
+    let options = try options()
+    #expect(options.mode == nil)
+    #expect(options.contexts == [ContextMix(131_072), ContextMix(262_144)])
+    #expect(options.types.map(\.name) == ["f32", "f16", "bf16"])
+    #expect(options.positions == [.none, .rope, .alibi])
+    #expect(options.queryLengths == [128])
+    #expect(options.shape == AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128))
+    #expect(options.threads == [2])
+    #expect(options.alibiEpsilon == nil)
+  }
+
+  @Test("every option is read")
+  func everything() throws {
+    let options = try options(
+      "decode", nil,
+      [
+        "--context": "4096,128K,31*1K+128K", "--query-heads": "12", "--kv-heads": "4",
+        "--head-dimension": "80", "--key-type": "f16,bf16", "--value-type": "f32",
+        "--position": "rope,rope+alibi", "--threads": "1,2", "--query-length": "1,64",
+        "--instruction-set": "baseline", "--alibi-epsilon": "1e-6", "--anchor-run": "512",
+        "--repeat": "7", "--attempts": "2", "--seed": "18446744073709551615",
+      ])
+    #expect(options.contexts.map(\.description) == ["4096", "131072", "31*1024+131072"])
+    #expect(options.contexts[2].lengths.count == 32)
+    #expect(options.contexts[2].largest == 131_072)
+    #expect(options.contexts[2].total == 31 * 1_024 + 131_072)
+    #expect(options.shape == AttentionShape(queryHeads: 12, kvHeads: 4, headDimension: 80))
+    #expect(options.types.map(\.name) == ["f16/f32", "bf16/f32"])
+    #expect(options.positions == [.rope, .ropeAndALiBi])
+    #expect(options.threads == [1, 2])
+    #expect(options.queryLengths == [1, 64])
+    #expect(options.instructionSets == [.baseline])
+    #expect(options.alibiEpsilon == 1e-6)
+    #expect(options.anchorRun == 512)
+    #expect(options.repeats == 7)
+    #expect(options.attempts == 2)
+    #expect(options.seed == .max)
+  }
+
+  @Test("a batch multiplies the sequences of every context")
+  func batch() throws {
+    let options = try options("decode", nil, ["--context": "4K,2*1K+2K", "--batch": "32"])
+    #expect(options.contexts.map(\.description) == ["32*4096", "64*1024+32*2048"])
+  }
+
+  @Test("shapes of models by name, and parts of them in place", arguments: AttentionShape.named)
+  func shapes(name: String, shape: AttentionShape) throws {
+    #expect(try options("decode", nil, ["--shape": name]).shape == shape)
+    var wider = shape
+    wider.headDimension = 96
+    let changed = try options("decode", nil, ["--shape": name, "--head-dimension": "96"])
+    #expect(changed.shape == wider)
+  }
+
+  @Test("the shapes of known models are those of their configuration files")
+  func knownShapes() {
+    let shapes = AttentionShape.named.map {
+      "\($0.name) \($0.shape.queryHeads)/\($0.shape.kvHeads)×\($0.shape.headDimension)"
+    }
+    #expect(
+      shapes == [
+        "llama-3-8b 32/8×128", "mistral-7b 32/8×128", "smollm2-135m 9/3×64", "gemma-3-270m 4/1×256",
+        "qwen2.5-7b 28/4×128", "bloom-7b1 32/32×128", "mpt-7b 32/32×128",
+      ])
+  }
+
+  @Test("prefill and model have defaults of their own")
+  func modes() throws {
+    let prefill = try options("prefill")
+    #expect(prefill.contexts == [ContextMix(8_192), ContextMix(16_384)])
+    #expect(prefill.queryLengths == [2_048])
+    let model = try options("model", "m.gguf")
+    #expect(model.argument == "m.gguf")
+    #expect(model.depths == [0, 8_192, 32_768, 131_072])
+    #expect(model.queryLengths == [1, 512])
+    let short = try options(
+      "model", "m.gguf", ["--depth": "0,8K", "--prompt-length": "0", "--weight-type": "f32"])
+    #expect(short.depths == [0, 8_192])
+    #expect(short.queryLengths == [1])
+    #expect(short.weightType == .float32)
+    // As tools/compare-peers asks for one operation at one depth.
+    let single = try options("model", "m.gguf", ["--context": "32768", "--query-length": "512"])
+    #expect(single.depths == [32_768])
+    #expect(single.queryLengths == [512])
+  }
+
+  @Test(
+    "what is not allowed is named, with what is",
+    arguments: [
+      (nil, ["--context": "0"], "--context"), (nil, ["--context": "4096,"], "--context"),
+      (nil, ["--context": "65M"], "--context"), (nil, ["--context": "0*4K"], "--context"),
+      (nil, ["--context": "4K*2"], "--context"), (nil, ["--shape": "gpt-2"], "--shape"),
+      (nil, ["--query-heads": "31"], "--query-heads"), (nil, ["--kv-heads": "0"], "--kv-heads"),
+      (nil, ["--head-dimension": "1"], "--head-dimension"),
+      (nil, ["--key-type": "f8"], "--key-type"),
+      (nil, ["--key-type": "f16", "--value-type": "f16,f32"], "--value-type"),
+      (nil, ["--position": "learned"], "--position"), (nil, ["--threads": "0"], "--threads"),
+      (nil, ["--query-length": "200000"], "--query-length"),
+      (nil, ["--instruction-set": "sse"], "--instruction-set"),
+      (nil, ["--alibi-epsilon": "0.5"], "--alibi-epsilon"),
+      (nil, ["--alibi-epsilon": "nan"], "--alibi-epsilon"),
+      (nil, ["--anchor-run": "100"], "--anchor-run"), (nil, ["--repeat": "0"], "--repeat"),
+      (nil, ["--seed": "-1"], "--seed"), (nil, ["--depth": "8K"], "--depth"),
+      ("decode", ["--model": "m.gguf"], "--model"), ("sweep", [:], "mode"),
+      ("model", [:], "MODEL"), ("compare", [:], "FILE"),
+    ] as [(String?, [String: String], String)])
+  func refused(mode: String?, values: [String: String], name: String) {
+    let error = #expect(throws: BenchmarkError.self) { try options(mode, nil, values) }
+    guard case .option(let received, _, let allowed) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(received == name)
+    #expect(!allowed.isEmpty)
+  }
+
+  @Test("a mode without an argument refuses one")
+  func surplusArgument() {
+    #expect(throws: BenchmarkError.self) { try options("decode", "8192") }
+  }
+}

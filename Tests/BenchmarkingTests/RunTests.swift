@@ -1,0 +1,221 @@
+import StreamingAttention
+import Synchronization
+import Testing
+
+@testable import Benchmarking
+
+/// Limits that come one after the other, the last one for ever.
+private final class ScriptedLimits: LimitSource {
+  private var reads: [Double]
+
+  init(_ reads: [Double]) { self.reads = reads }
+
+  func sample(_ workers: Workers) -> LimitSample {
+    let read = reads.count > 1 ? reads.removeFirst() : reads[0]
+    return LimitSample(
+      read: read, multiplyAdd: 100 * Double(workers.count), multiplyAddOfOne: 100, bfloatDot: 50)
+  }
+}
+
+@Suite("Runs of the benchmark on a small machine")
+struct RunTests {
+  /// A run over 300 tokens, on a machine with a cache of 1 KiB, and its records.
+  private func run(
+    _ mode: String?, _ values: [String: String] = [:], reads: [Double] = [30],
+    flag: CancellationFlag = CancellationFlag(), stopAfter: Int = .max,
+    damage: ((FilledCache) -> Void)? = nil
+  ) throws -> (records: [BenchmarkRecord], allPassed: Bool, error: BenchmarkError?) {
+    var values = values
+    for (name, value) in [
+      ("--context", "300"), ("--query-heads", "4"), ("--kv-heads", "2"), ("--head-dimension", "64"),
+      ("--repeat", "3"), ("--query-length", "20"), ("--attempts", "2"),
+    ] where values[name] == nil {
+      values[name] = value
+    }
+    let options = try BenchmarkOptions(
+      mode: mode, argument: nil, values: values, threads: 2, instructionSet: .detected)
+    var records: [BenchmarkRecord] = []
+    let run = BenchmarkRun(
+      options: options,
+      observer: BenchmarkObserver(
+        record: { record in
+          records.append(record)
+          if records.count == stopAfter { flag.cancel() }
+        }, progress: { _ in }),
+      cancellation: flag)
+    run.machine = BenchmarkMachine(
+      lastLevelCacheBytes: 1_024, limits: ScriptedLimits(reads), afterFilling: damage)
+    var failure: BenchmarkError?
+    do throws(BenchmarkError) { try run.run() } catch { failure = error }
+    return (records, run.allPassed, failure)
+  }
+
+  @Test("the default run: decode dense, with the horizon, and prefill, for every type")
+  func standard() throws {
+    let (records, allPassed, error) = try run(nil)
+    #expect(error == nil)
+    #expect(allPassed)
+    let kinds = records.map {
+      "\($0.operation) \($0.keyType ?? "") \($0.position ?? "") \(($0.alibiEpsilon ?? 0) > 0)"
+    }
+    let expected = ["f32", "f16", "bf16"].flatMap { type in
+      [
+        "decode \(type) none false", "decode \(type) rope false", "decode \(type) alibi false",
+        "decode \(type) alibi true", "prefill \(type) none false", "prefill \(type) rope false",
+        "prefill \(type) alibi false",
+      ]
+    }
+    #expect(kinds == expected)
+    #expect(records.allSatisfy { $0.selfCheck?.passed == true && $0.isSteady == true })
+    #expect(records.allSatisfy { $0.repetitions == 3 && $0.threads == 2 })
+    #expect(
+      records.filter { $0.operation == "decode" }.allSatisfy { $0.relativeError != nil })
+    let compared = records.filter { $0.relativeToNone != nil }.map { $0.position }
+    #expect(compared.allSatisfy { $0 != "none" } && compared.count == 3 * 4)
+  }
+
+  @Test(
+    "every encoding and instruction set gives the planted answer, with turning anchors too",
+    arguments: InstructionSet.allCases.filter(\.isAvailable), [nil, "64"])
+  func encodings(instructionSet: InstructionSet, anchorRun: String?) throws {
+    var values = [
+      "--instruction-set": instructionSet.rawValue, "--position": "none,rope,alibi,rope+alibi",
+      "--context": "200+2*500",
+    ]
+    if let anchorRun {
+      values["--anchor-run"] = anchorRun
+      // Without a rotation keys of another anchor are read as they lie: nobody knows the answer.
+      values["--position"] = "rope,rope+alibi"
+    }
+    let (records, allPassed, error) = try run(nil, values)
+    #expect(error == nil && allPassed)
+    #expect(records.allSatisfy { $0.batch == 3 && $0.contexts == "200+2*500" })
+  }
+
+  @Test("plain keys are checked against Double, and a horizon against the dense answer")
+  func plain() throws {
+    let (records, allPassed, error) = try run(
+      "decode", ["--keys": "plain", "--position": "none,alibi", "--context": "5000"])
+    #expect(error == nil && allPassed)
+    #expect(records.count == 3 * 3)
+    #expect(
+      records.filter { ($0.alibiEpsilon ?? 0) > 0 }.allSatisfy { $0.speedupOverDense != nil })
+  }
+
+  @Test("a damaged page is found", arguments: ["decode", "prefill", "append"])
+  func damage(mode: String) throws {
+    let (records, allPassed, error) = try run(
+      mode, ["--key-type": "f16", "--position": "rope"],
+      damage: { cache in
+        // Zeroes the values of the newest whole page of every layer, needles among them.
+        let layout = cache.cache.layout(ofLayer: 0)
+        for layer in 0..<cache.cache.layers.count {
+          for head in 0..<2 {
+            let pages = unsafe cache.cache.pageAddresses(layer: layer, kvHead: head)
+            for number in 0..<5 {
+              guard let page = unsafe pages[number] else { continue }
+              unsafe (page + layout.valueOffset).initializeMemory(
+                as: UInt8.self, repeating: 0, count: layout.pageBytes - layout.valueOffset)
+            }
+          }
+        }
+      })
+    #expect(error == nil)
+    #expect(!allPassed)
+    #expect(records.allSatisfy { $0.selfCheck?.passed == false })
+  }
+
+  @Test("a machine that does not hold still is measured again and marked")
+  func unsteady() throws {
+    let (records, _, _) = try run(
+      "decode", ["--key-type": "f16", "--position": "none"], reads: [30, 40, 30, 40])
+    #expect(records.map(\.isSteady) == [false])
+    #expect(records.map(\.attempts) == [2])
+    let (better, _, _) = try run(
+      "decode", ["--key-type": "f16", "--position": "none"], reads: [30, 40])
+    #expect(better.map(\.isSteady) == [true])
+    #expect(better.map(\.attempts) == [2])
+    #expect(better.map(\.readLimitGigabytesPerSecond) == [40])
+  }
+
+  @Test("an interrupt leaves the records made before it")
+  func interrupt() throws {
+    let (records, _, error) = try run(nil, stopAfter: 5)
+    #expect(error == .interrupted)
+    #expect(records.count >= 5 && records.count < 21)
+  }
+
+  @Test("growth by one token is checked and reported for all layers")
+  func append() throws {
+    let (records, allPassed, error) = try run(
+      "append", ["--repeat": "200", "--key-type": "f16,bf16"])
+    #expect(error == nil && allPassed)
+    #expect(records.map(\.position) == ["none", "rope", "none", "rope"])
+    #expect(records.allSatisfy { $0.repetitions == 200 && $0.p99Milliseconds != nil })
+  }
+
+  @Test("a step with nothing to do is timed for every number of threads")
+  func forkJoin() throws {
+    let (records, _, error) = try run("fork-join", ["--threads": "1,2", "--repeat": "50"])
+    #expect(error == nil)
+    #expect(records.map(\.threads) == [1, 2])
+    #expect(records.allSatisfy { $0.repetitions == 50 })
+  }
+}
+
+@Suite("Checks of outputs")
+struct AnswerCheckerTests {
+  @Test("a horizon's output may differ by the bound on the skipped mass, and no further")
+  func horizonBound() {
+    let dense: [Float] = [0.5, -0.25]
+    let bound = 2 * 1e-4 * SyntheticValues.largest * 2.0.squareRoot()
+    let near = [0.5 + Float(bound * 0.9), -0.25]
+    let far = [0.5 + Float(bound * 1.1), -0.25]
+    #expect(PlainCheck.horizon(near, dense: dense, skippedMass: 1e-4, valueWidth: 2).passed)
+    #expect(!PlainCheck.horizon(far, dense: dense, skippedMass: 1e-4, valueWidth: 2).passed)
+    #expect(!PlainCheck.horizon([.nan, 0], dense: dense, skippedMass: 1, valueWidth: 2).passed)
+    #expect(!PlainCheck.horizon([0.5], dense: dense, skippedMass: 1, valueWidth: 2).passed)
+  }
+
+  private func add(
+    _ numbers: [Float], layer: Int, passes: Bool = true, to checker: inout AnswerChecker
+  ) -> Int {
+    var calls = 0
+    checker.add(numbers.span, layer: layer) { () throws(Never) in
+      calls += 1
+      return SelfCheck(maximumError: 0.5, tolerance: 1, ratio: passes ? 0.5 : 2)
+    }
+    return calls
+  }
+
+  @Test("a layer is compared once; later its bits must be the same")
+  func bits() {
+    var checker = AnswerChecker()
+    #expect(add([1, 2], layer: 0, to: &checker) == 1)
+    #expect(add([1, 2], layer: 0, to: &checker) == 0)
+    #expect(add([3, 4], layer: 1, to: &checker) == 1)
+    #expect(checker.answer == CheckedAnswer(passed: true, maximumError: 0.5))
+    #expect(add([1, 2.000_000_2], layer: 0, to: &checker) == 0)
+    #expect(!checker.answer.passed)
+  }
+
+  @Test("nothing checked is not passed, nor is one wrong layer")
+  func wrong() {
+    #expect(!AnswerChecker().answer.passed)
+    var checker = AnswerChecker()
+    _ = add([1], layer: 0, to: &checker)
+    _ = add([1], layer: 1, passes: false, to: &checker)
+    #expect(!checker.answer.passed)
+  }
+
+  @Test("logits are compared by their relative distance")
+  func logits() {
+    #expect(LogitComparison.difference([3, 4], [3, 4]) == 0)
+    #expect(abs(LogitComparison.difference([3, 4.5], [3, 4]) - 0.1) < 1e-15)
+    #expect(LogitComparison.difference([.nan, 4], [3, 4]) == .infinity)
+    #expect(LogitComparison.difference([], []) == .infinity)
+    #expect(
+      LogitComparison.tolerance(layers: 2, narrowest: .bfloat16)
+        == 8 * LogitComparison.tolerance(layers: 2, narrowest: .float16))
+  }
+}

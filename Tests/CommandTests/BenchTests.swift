@@ -1,0 +1,82 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("attend bench")
+struct BenchTests {
+  @Test("help names every mode and option")
+  func help() throws {
+    let outcome = try Attend.run(["bench", "--help"])
+    #expect(outcome.exitStatus == 0)
+    for word in [
+      "decode", "prefill", "append", "fork-join", "limits", "model", "compare", "--context",
+      "--shape", "--query-heads", "--kv-heads", "--head-dimension", "--key-type", "--value-type",
+      "--position", "--threads", "--batch", "--query-length", "--instruction-set",
+      "--alibi-epsilon", "--anchor-run", "--repeat", "--attempts", "--json", "--save", "--note",
+    ] {
+      #expect(outcome.text.contains(word), "\(word)")
+    }
+  }
+
+  @Test(
+    "wrong command lines are 64 and say what is allowed",
+    arguments: [
+      (["sweep"], "decode"), (["decode", "--context", "0"], "4096"),
+      (["decode", "--key-type", "f8"], "bf16"), (["model"], "MODEL"),
+      (["decode", "8192"], "--context"),
+      (["decode", "a", "b"], "unexpected"),
+    ])
+  func usage(words: [String], hint: String) throws {
+    let outcome = try Attend.run(["bench"] + words)
+    #expect(outcome.exitStatus == 64)
+    #expect(outcome.output.isEmpty)
+    #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
+  }
+
+  @Test("a file of figures that is missing or empty is 65 with its name")
+  func figures() throws {
+    let folder = try TemporaryFolder()
+    let empty = try folder.write("\n", to: "empty.json")
+    for path in [empty, folder.path + "/missing.json"] {
+      let outcome = try Attend.run(["bench", "compare", path])
+      #expect(outcome.exitStatus == 65)
+      #expect(outcome.errorText.contains(path))
+    }
+  }
+
+  @Test("records go to standard output as JSON and into a file after a line about the machine")
+  func saved() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/results.json"
+    let outcome = try Attend.run([
+      "bench", "fork-join", "--threads", "1,2", "--repeat", "50", "--json", "--save", path,
+      "--note", "abc123",
+    ])
+    #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
+    let lines = outcome.text.split(separator: "\n").map(String.init)
+    #expect(lines.count == 2)
+    let saved = try String(contentsOfFile: path, encoding: .utf8)
+      .split(separator: "\n").map(String.init)
+    #expect(Array(saved.dropFirst()) == lines)
+    #expect(saved[0].contains("\"operation\":\"machine\"") && saved[0].contains("abc123"))
+    #expect(saved[0].contains("fork-join"))
+  }
+
+  @Test("an interrupt ends a run with 130 and keeps the file")
+  func interrupt() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/results.json"
+    let process = try Attend.start([
+      "bench", "fork-join", "--threads", "1,2", "--repeat", "1000000", "--save", path,
+    ])
+    let deadline = ContinuousClock.now + .seconds(60)
+    while !FileManager.default.fileExists(atPath: path), ContinuousClock.now < deadline {
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+    Thread.sleep(forTimeInterval: 0.3)
+    process.send(SIGINT)
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 130, "\(outcome.errorText)")
+    #expect(try String(contentsOfFile: path, encoding: .utf8).contains("\"operation\":\"machine\""))
+  }
+}
