@@ -53,49 +53,54 @@ struct NeedleShape: Sendable {
 
 /// Where the needles of one layer and sequence lie.
 ///
-/// The newest tokens and the first are needles of every KV head, and so are some within reach of every query row. The
-/// borders of leaves, some borders of pages and the middle are shared out among KV heads and directions, so that each
-/// head has few enough that one missing shows.
+/// The first and the newest tokens, one of each direction, are needles of every KV head, and so are some within reach of
+/// every query row. The borders of leaves, some borders of pages and the middle are shared out among KV heads and
+/// directions, so that each head has few enough that one missing shows.
 struct NeedlePlan: Sendable {
   /// `[kvHead]`, in ascending order.
   let heads: [[Needle]]
 
-  init(_ shape: NeedleShape, kvHeads: Int, sequence: FillSequence, steepestSlope: Double) {
+  init(
+    _ shape: NeedleShape, kvHeads: Int, sequence: FillSequence, steepestSlope: Double, window: Int
+  ) {
     let (length, directions) = (sequence.length, shape.directionCount)
     let newest = max(0, length - directions)..<length
+    let oldest = 0..<min(directions, newest.lowerBound)
     // A needle r tokens back has lost slope·r: 8.5 leaves it 1e5 times what stands nearer.
-    let reach = steepestSlope > 0 ? 8.5 / steepestSlope : 512
+    let reach = min(steepestSlope > 0 ? 8.5 / steepestSlope : 512, Double(window) / 2)
     let step = max(1, min(61, Int(reach) / directions))
-    let firstRow = max(0, length - max(sequence.queries, 1))
-    let tail =
-      sequence.queries > 1 ? max(0, firstRow - step * directions)..<newest.lowerBound : 0..<0
-    let places = Self.places(length: length).filter { !newest.contains($0) && !tail.contains($0) }
+    // Rows begin at `length - queries`; what lies before them is within reach of the first.
+    let first = max(oldest.upperBound, length - sequence.queries - step * directions)
+    let tail = sequence.queries > 1 ? min(first, newest.lowerBound)..<newest.lowerBound : 0..<0
+    let places = Self.places(length: length).filter {
+      $0 >= oldest.upperBound && $0 < newest.lowerBound && !tail.contains($0)
+    }
     let sharing = max(1, min(kvHeads, 16 / directions, places.count / (8 * directions)))
     heads = (0..<kvHeads).map { head in
       var needles: [Needle] = []
-      for (index, token) in places.enumerated()
-      where token == 0 || index % sharing == head % sharing {
+      for (index, token) in places.enumerated() where index % sharing == head % sharing {
         needles.append(
           Needle(token: token, direction: (index / sharing + head) % directions))
       }
       for token in tail where token % step == 0 {
         needles.append(Needle(token: token, direction: token / step % directions))
       }
+      for token in oldest { needles.append(Needle(token: token, direction: token)) }
       for token in newest { needles.append(Needle(token: token, direction: length - 1 - token)) }
       return needles.sorted { $0.token < $1.token }
     }
   }
 
-  /// Both sides of every leaf's border, the first pages' borders, the middle, the first slot of the last page.
+  /// Both sides of every leaf's border, some pages' borders, the middle, the first slot of the last page.
   private static func places(length: Int) -> [Int] {
     let slots = PageLayout.slots
     let entries = (length + slots - 1) / slots
     let leaf = SummationOrder.leafEntries(liveEntries: entries) * slots
-    var places: Set = [0, slots - 1, slots, 3 * slots - 1, length / 2 + 31, (entries - 1) * slots]
+    var places: Set = [slots - 1, slots, 3 * slots - 1, length / 2 + 31, (entries - 1) * slots]
     for border in stride(from: leaf, to: length, by: leaf) {
       places.insert(border - 1)
       places.insert(border)
     }
-    return places.filter { $0 >= 0 && $0 < length }.sorted()
+    return places.sorted()
   }
 }

@@ -45,7 +45,8 @@ package final class SyntheticFill {
         let needles = NeedleShape(attention, stored: stored)
         let plans = sequences.map {
           NeedlePlan(
-            needles, kvHeads: stored.kvHeads, sequence: $0, steepestSlope: steepest ?? 0)
+            needles, kvHeads: stored.kvHeads, sequence: $0, steepestSlope: steepest ?? 0,
+            window: attention.window ?? .max)
         }
         return SyntheticRows.Layer(
           stored: stored, rotary: attention.rotary, needles: needles,

@@ -1,9 +1,10 @@
 /// Numbers that follow from a seed and their place alone: approximately normal, mean 0, variance 1.
 ///
 /// A number is the sum of four uniform 16-bit ones, the quarters of a 64-bit hash, centred and scaled (Irwin–Hall; its
-/// fourth moment is 2.7, a normal one's 3), so no number is larger than ``largest``. The hash is wyrand's step (Wang Yi,
-/// "wyhash", 2019): the two halves of a 64 × 64-bit product, of a Weyl sequence over the channels that starts at a
-/// hash of the row. There is no state: any row is there at once, on any worker.
+/// fourth moment is 2.7, a normal one's 3), so no number is larger than ``largest``. Eight channels on, two of the
+/// quarters count negatively: two such numbers of one hash are uncorrelated. The hash is wyrand's step (Wang Yi, "wyhash",
+/// 2019): the two halves of a 64 × 64-bit product, of a Weyl sequence over the channels that starts at a hash of
+/// the row. There is no state: any row is there at once, on any worker.
 package struct SyntheticValues: Sendable, Equatable {
   /// What a row is.
   package enum Kind: UInt64, Sendable {
@@ -47,35 +48,34 @@ package struct SyntheticValues: Sendable, Equatable {
   /// - Precondition: `row` holds `count` numbers.
   @unsafe func fill(_ row: UnsafeMutablePointer<Float>, count: Int, of stream: Stream, token: Int) {
     var weyl = Self.mixed(stream.start ^ UInt64(token) &* Self.weylStep)
-    var hashes = InlineArray<64, UInt64>(repeating: 0)
+    var hashes = SIMD8<UInt64>()
     var channel = 0
     while channel < count {
-      let live = min(64, count - channel)
-      for index in 0..<(live + 7) / 8 * 8 {
+      for lane in 0..<8 {
         weyl &+= Self.weylStep
         let product = weyl.multipliedFullWidth(by: weyl ^ Self.mask)
-        hashes[index] = product.high ^ product.low
+        hashes[lane] = product.high ^ product.low
       }
-      for first in stride(from: 0, to: live, by: 8) {
-        var lanes = SIMD8<UInt64>()
-        for lane in 0..<8 { lanes[lane] = hashes[first + lane] }
-        let numbers = Self.numbers(lanes)
-        let target = unsafe row + channel + first
-        if first + 8 <= live {
-          unsafe UnsafeMutableRawPointer(target).storeBytes(of: numbers, as: SIMD8<Float>.self)
-        } else {
-          for lane in 0..<live - first { unsafe target[lane] = numbers[lane] }
+      let quarters = SIMD8<UInt64>(repeating: 0x0000_ffff_0000_ffff)
+      let (even, odd) = (hashes & quarters, hashes &>> 16 & quarters)
+      let first = Self.numbers(even &+ odd)
+      let second = Self.numbers(even &+ (quarters &- odd))
+      if channel + 16 <= count {
+        let target = unsafe UnsafeMutableRawPointer(row + channel)
+        unsafe target.storeBytes(of: first, as: SIMD8<Float>.self)
+        unsafe target.storeBytes(of: second, toByteOffset: 32, as: SIMD8<Float>.self)
+      } else {
+        for lane in 0..<count - channel {
+          unsafe row[channel + lane] = lane < 8 ? first[lane] : second[lane - 8]
         }
       }
-      channel += live
+      channel += 16
     }
   }
 
-  /// Eight hashes as numbers.
+  /// Eight numbers from the sums of two quarters in each half.
   @inline(__always)
-  private static func numbers(_ hashes: SIMD8<UInt64>) -> SIMD8<Float> {
-    let quarters = SIMD8<UInt64>(repeating: 0x0000_ffff_0000_ffff)
-    let halves = (hashes & quarters) &+ (hashes &>> 16 & quarters)
+  private static func numbers(_ halves: SIMD8<UInt64>) -> SIMD8<Float> {
     let sums = unsafe unsafeBitCast(halves, to: SIMD16<UInt32>.self)
     // A sum lies below 2¹⁸: in the significand of 2²³ it becomes a float without a conversion.
     let bits = (sums.evenHalf &+ sums.oddHalf) | 0x4b00_0000
