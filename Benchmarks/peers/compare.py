@@ -50,7 +50,10 @@ def busy_seconds():
 
 def process_seconds(process):
     """CPU time that one process has used, with its threads and the children it has waited for."""
-    text = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    try:
+        text = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:  # it has died, which its silence will tell
+        return 0
     return sum(map(int, text[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
