@@ -195,57 +195,8 @@ struct Product {
 }
 
 /// All groups of the right matrix, in passes that fit the registers; `rows` is literal.
-///
-/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
-/// stored rows that all passes see before the next block comes: lines are then read one after the other
-/// (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
 @inline(__always)
 func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  groupPasses(operand, rows, p, adds)
-  #else
-  if !p.streams || rows == 1 {
-    groupPasses(operand, rows, p, adds)
-    return
-  }
-  let blockRows = 2048 / p.rightRowBytes
-  var block = p
-  var done = 0
-  while done < p.count {
-    block.count = p.count - done < blockRows ? p.count - done : blockRows
-    block.left = p.left + done * O.leftBytes
-    block.right = p.right + done * p.rightRowBytes
-    blockPasses(operand, rows, block, adds || done > 0)
-    done += block.count
-  }
-  #endif
-}
-
-#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
-/// One block: as many columns at once as possible, so that whole lines are read first, for a row or two at a time.
-@inline(__always)
-func blockPasses<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
-  let rowsPerPass = O.groupBytes == O.leftBytes * 16 ? 1 : 2
-  var part = p
-  var row = 0
-  while row < rows {
-    part.left = p.left + row * p.leftRowBytes
-    part.result = p.result + row * p.resultStride
-    if rows - row >= 2 && rowsPerPass == 2 {
-      groupPasses(operand, 2, part, adds)
-      row += 2
-    } else {
-      groupPasses(operand, 1, part, adds)
-      row += 1
-    }
-    part.asksAhead = false
-  }
-}
-#endif
-
-/// All groups of the right matrix one pass after the other.
-@inline(__always)
-func groupPasses<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
   let most = groupsPerPass(rows)
   var group = 0
   while group < p.groupCount {
@@ -344,8 +295,51 @@ var multipliesPairs: Bool {
 }
 
 /// result = left × right, or result += left × right; at most `largestTile` rows.
-@inline(never)
+///
+/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
+/// stored rows that all passes see before the next block comes, a row or two at a time so that whole lines are
+/// read first (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
+@inline(__always)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  multiplyTile(p, element, adds)
+  #else
+  if p.streams && p.rows > 1 {
+    multiplyBlocks(p, element, adds)
+  } else {
+    multiplyTile(p, element, adds)
+  }
+  #endif
+}
+
+#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
+@inline(never)
+func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
+  let blockRows = 2048 / p.rightRowBytes
+  let leftBytes = element.isBFloat16 ? 8 : 4
+  let most = element.isFloat16 || element.isBFloat16 ? 2 : 1
+  var done = 0
+  while done < p.count {
+    var part = p
+    part.count = p.count - done < blockRows ? p.count - done : blockRows
+    part.right = p.right + done * p.rightRowBytes
+    var row = 0
+    while row < p.rows {
+      part.rows = p.rows - row < most ? p.rows - row : most
+      part.left = p.left + row * p.leftRowBytes + done * leftBytes
+      part.result = p.result + row * p.resultStride
+      multiplyTile(part, element, adds || done > 0)
+      part.asksAhead = false
+      row += part.rows
+    }
+    done += part.count
+  }
+}
+#endif
+
+/// One tile, or the rows of one that is taken in blocks.
+@inline(never)
+func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   switch (element, p.rows) {
   case (.float32, 1): float32Rows1(p, adds)
   case (.float32, 2): float32Rows2(p, adds)
