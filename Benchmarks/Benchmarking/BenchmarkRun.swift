@@ -27,6 +27,7 @@ package final class BenchmarkRun {
   private var workersByCount: [Int: Workers] = [:]
   private var memory: ProbeMemory?
   private var meters: [InstructionSet: any LimitSource] = [:]
+  private var recentLimits: RecentLimits?
   /// Records that wait for others to be compared with; nil where they are handed out at once.
   var held: [BenchmarkRecord]?
   /// Whether all answers checked so far were right.
@@ -97,17 +98,40 @@ package final class BenchmarkRun {
   }
 
   /// Measures with the limits around it, again and again while the machine does not hold still.
+  ///
+  /// The limits after one measurement are those before the next where that begins at once.
   func steadily<Value>(
     workers: Workers, instructionSet: InstructionSet, attempts: Int? = nil,
     _ body: () throws(BenchmarkError) -> Value
   ) throws(BenchmarkError) -> Steadied<Value> {
-    let (source, cancellation) = (try limits(instructionSet), cancellation)
-    return try Steadied<Value>.measuring(
+    let source = try limits(instructionSet)
+    var known = recentLimits.flatMap { recent in
+      recent.isFor(workers, instructionSet) ? recent.sample : nil
+    }
+    let result = try Steadied<Value>.measuring(
       threads: workers.count, attempts: attempts ?? options.attempts,
       limits: { () throws(BenchmarkError) in
-        if cancellation.isCancelled { throw .interrupted }
-        return source.sample(workers)
+        try checkInterrupt()
+        defer { known = nil }
+        return known ?? source.sample(workers)
       }, body)
+    recentLimits = RecentLimits(
+      sample: result.limits.after, threads: workers.count, instructionSet: instructionSet,
+      time: Stopwatch.now)
+    return result
+  }
+}
+
+/// The limits after the last measurement.
+private struct RecentLimits {
+  var sample: LimitSample
+  var threads: Int
+  var instructionSet: InstructionSet
+  var time: UInt64
+
+  /// Whether another measurement may still take them as its limits before.
+  func isFor(_ workers: Workers, _ set: InstructionSet) -> Bool {
+    threads == workers.count && instructionSet == set && Stopwatch.now - time < 2_000_000_000
   }
 }
 
