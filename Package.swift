@@ -106,7 +106,8 @@ let package = Package(
     tests("Memory", ["Memory"]),
     tests("Command", ["attend", "ModelFiles", "Tokenization"]),
     tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
-    tests("Benchmarking", ["Benchmarking", "KernelTable", "Memory", "StreamingAttention"]),
+    tests(
+      "Benchmarking", ["Benchmarking", "KernelTable", "Memory", "Models", "StreamingAttention"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

@@ -1,4 +1,5 @@
 import Benchmarking
+import Glibc
 import Memory
 import StreamingAttention
 
@@ -16,9 +17,10 @@ enum Benchmark {
           progress: { _ in }),
         cancellation: CancellationFlag())
       try run.run()
-      precondition(run.allPassed, "an answer differs from the one that was planted")
+      guard run.allPassed else { end("an answer differs from the one that was planted", 70) }
     } catch {
-      preconditionFailure("\(error)")
+      if case .option = error { end("\(error)", 64) }
+      end("\(error)", 70)
     }
   }
 
@@ -29,9 +31,25 @@ enum Benchmark {
     let plain = words.prefix { !$0.hasPrefix("--") }
     var values: [String: String] = [:]
     var rest = words.dropFirst(plain.count)
-    while let name = rest.popFirst() { values[name] = rest.popFirst() ?? "" }
+    while let name = rest.popFirst() {
+      guard let option = BenchmarkOption.all.first(where: { $0.name == name }), option.value != nil
+      else {
+        throw .option(
+          name: "option", received: name,
+          allowed: BenchmarkOption.all.filter { $0.value != nil }.map(\.name)
+            .joined(separator: ", "))
+      }
+      values[name] = rest.popFirst() ?? ""
+    }
     return try BenchmarkOptions(
       mode: plain.first, argument: plain.dropFirst().first, values: values,
       threads: Topology.current.defaultWorkerCount, instructionSet: .detected)
+  }
+
+  private static func end(_ message: String, _ status: Int32) -> Never {
+    let line = Array("Benchmark: \(message)\n".utf8)
+    // SAFETY: `write` reads the array's bytes; where standard error is closed there is nobody to tell.
+    _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    exit(status)
   }
 }

@@ -37,6 +37,12 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     geluRow(task.assumingMemoryBound(to: GELUTask.self))
   case KernelOperation.probe.rawValue:
     runProbe(task.assumingMemoryBound(to: ProbeTask.self))
+  case KernelOperation.quantizeRows.rawValue:
+    quantizeRows(task.assumingMemoryBound(to: QuantizeTask.self))
+  case KernelOperation.packCodes.rawValue:
+    packCodes(task.assumingMemoryBound(to: PackCodesTask.self))
+  case KernelOperation.multiplyCodes.rawValue:
+    multiplyCodes(task.assumingMemoryBound(to: CodeTask.self))
   default:
     gateRow(task.assumingMemoryBound(to: GateTask.self))
   }

@@ -65,6 +65,21 @@
   package func probe(_ task: UnsafePointer<ProbeTask>) {
     unsafe run(KernelOperation.probe.rawValue, task)
   }
+
+  /// Brings f32 rows into the codes that `multiplyCodes` reads.
+  package func quantizeRows(_ task: UnsafePointer<QuantizeTask>) {
+    unsafe run(KernelOperation.quantizeRows.rawValue, task)
+  }
+
+  /// Brings codes and factors of up to 32 outputs into one panel.
+  package func packCodes(_ task: UnsafePointer<PackCodesTask>) {
+    unsafe run(KernelOperation.packCodes.rawValue, task)
+  }
+
+  /// Multiplies quantised rows with panels of codes.
+  package func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
+    unsafe run(KernelOperation.multiplyCodes.rawValue, task)
+  }
 }
 
 /// The operations of a `KernelTable`, with the task that each one takes.
@@ -91,4 +106,10 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case gelu
   /// `ProbeTask`.
   case probe
+  /// `QuantizeTask`.
+  case quantizeRows
+  /// `PackCodesTask`.
+  case packCodes
+  /// `CodeTask`.
+  case multiplyCodes
 }

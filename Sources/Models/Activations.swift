@@ -7,12 +7,11 @@ struct Activations {
   private(set) var hidden: [Float] = []
   /// What attention read in all layers of the last step.
   private(set) var report = AttentionReport()
-  private var normed: [Float] = []
   private var queries: [Float] = []
   private var keys: [Float] = []
   private var values: [Float] = []
   private var attended: [Float] = []
-  private var gated: [Float] = []
+  /// Between the products of a feed-forward layer without gates.
   private var up: [Float] = []
   /// A row on its way from the embedding, or rows on their way to logits.
   private var selected: [Float] = []
@@ -30,13 +29,10 @@ struct Activations {
     let shape = context.model.shape
     let rows = inputs.reduce(0) { $0 + $1.tokens.count }
     Self.resize(&hidden, to: rows * shape.width)
-    Self.resize(&normed, to: rows * shape.width)
     Self.resize(&queries, to: rows * shape.queryHeads * shape.keyWidth)
     Self.resize(&keys, to: rows * shape.kvHeads * shape.keyWidth)
     Self.resize(&values, to: rows * shape.kvHeads * shape.valueWidth)
     Self.resize(&attended, to: rows * shape.queryHeads * shape.valueWidth)
-    Self.resize(&gated, to: rows * shape.feedForwardWidth)
-    Self.resize(&up, to: rows * shape.feedForwardWidth)
     report = AttentionReport()
     try embed(inputs, in: context)
     for index in 0..<shape.layers {
@@ -56,8 +52,9 @@ struct Activations {
     for index in 0..<rows.count * width {
       selected[index] = hidden[rows.lowerBound * width + index]
     }
-    Self.normalize(&selected, by: model.outputNorm, in: context)
-    try Self.multiply(selected, by: model.output, into: &logits, in: context)
+    try Self.load(
+      selected, normalizedBy: model.outputNorm, as: model.output.rowForm, in: context)
+    try Self.multiply(by: model.output, into: &logits, in: context)
   }
 
   private mutating func embed(
@@ -85,10 +82,10 @@ struct Activations {
   /// hidden += attention(normalised hidden).
   private mutating func attend(_ index: Int, in context: Context) throws(ModelError) {
     let layer = context.model.layers[index]
-    normalizeHidden(by: layer.attentionNorm, in: context)
-    try Self.project(normed, layer.query, layer.queryBias, &queries, in: context)
-    try Self.project(normed, layer.key, layer.keyBias, &keys, in: context)
-    try Self.project(normed, layer.value, layer.valueBias, &values, in: context)
+    try Self.load(
+      hidden, normalizedBy: layer.attentionNorm,
+      as: layer.query.rowForm.union(layer.key.rowForm).union(layer.value.rowForm), in: context)
+    try Self.project(layer, &queries, &keys, &values, in: context)
     if let limit = context.model.shape.clamp {
       Self.clamp(&queries, to: limit)
       Self.clamp(&keys, to: limit)
@@ -103,30 +100,33 @@ struct Activations {
     }
     report.add(try Self.attend(queries, layer: index, into: &attended, in: context))
     addToHidden(layer.attentionOutputBias)
-    try Self.multiply(
-      attended, by: layer.attentionOutput, into: &hidden, accumulating: true, in: context)
+    try Self.load(
+      attended, width: layer.attentionOutput.inputWidth, as: layer.attentionOutput.rowForm,
+      in: context)
+    try Self.multiply(by: layer.attentionOutput, into: &hidden, accumulating: true, in: context)
   }
 
   /// hidden += down(activation(up)), of the normalised hidden rows.
   private mutating func feedForward(_ index: Int, in context: Context) throws(ModelError) {
     let layer = context.model.layers[index]
-    normalizeHidden(by: layer.feedForwardNorm, in: context)
-    try Self.project(normed, layer.up, layer.upBias, &up, in: context)
-    addToHidden(layer.downBias)
     switch layer.activation {
     case .gated(let gate):
-      try Self.multiply(normed, by: gate, into: &gated, in: context)
-      Self.gate(&gated, by: up, in: context)
-      try Self.multiply(gated, by: layer.down, into: &hidden, accumulating: true, in: context)
+      try Self.load(
+        hidden, normalizedBy: layer.feedForwardNorm, as: gate.rowForm.union(layer.up.rowForm),
+        in: context)
+      try Self.gate(gate, layer.up, for: layer.down, in: context)
     case .gelu(let form):
+      Self.resize(&up, to: hidden.count / layer.up.inputWidth * layer.up.outputWidth)
+      try Self.load(
+        hidden, normalizedBy: layer.feedForwardNorm, as: layer.up.rowForm, in: context)
+      if let bias = layer.upBias { Self.fill(&up, with: bias) }
+      try Self.multiply(
+        by: layer.up, into: &up, accumulating: layer.upBias != nil, in: context)
       Self.gelu(&up, form, in: context)
-      try Self.multiply(up, by: layer.down, into: &hidden, accumulating: true, in: context)
+      try Self.load(up, width: layer.up.outputWidth, as: layer.down.rowForm, in: context)
     }
-  }
-
-  private mutating func normalizeHidden(by norm: Norm, in context: Context) {
-    for index in hidden.indices { normed[index] = hidden[index] }
-    Self.normalize(&normed, by: norm, in: context)
+    addToHidden(layer.downBias)
+    try Self.multiply(by: layer.down, into: &hidden, accumulating: true, in: context)
   }
 
   private mutating func addToHidden(_ bias: [Float]?) {
@@ -146,9 +146,16 @@ struct Activations {
     }
   }
 
-  private static func gate(_ gates: inout [Float], by up: [Float], in context: Context) {
-    var span = gates.mutableSpan
-    context.dense.gate(&span, by: up.span)
+  /// Puts silu(gate · x) · (up · x) in the place of the loaded rows x.
+  private static func gate(
+    _ gate: PackedMatrix, _ up: PackedMatrix, for down: PackedMatrix, in context: Context
+  ) throws(ModelError) {
+    do throws(AttentionError) {
+      try context.dense.loadGated(
+        gate: gate, up: up, as: down.rowForm, cancellation: context.cancellation)
+    } catch {
+      throw ModelError(error)
+    }
   }
 
   private static func gelu(_ numbers: inout [Float], _ form: GELU, in context: Context) {
@@ -174,29 +181,72 @@ struct Activations {
     }
   }
 
-  /// output ← rows · matrixᵀ + bias.
-  private static func project(
-    _ rows: [Float], _ matrix: PackedMatrix, _ bias: [Float]?, _ output: inout [Float],
-    in context: Context
+  /// Takes in the normalised rows of the next products.
+  private static func load(
+    _ rows: [Float], normalizedBy norm: Norm, as forms: RowForms, in context: Context
   ) throws(ModelError) {
-    if let bias {
-      for index in output.indices { output[index] = bias[index % bias.count] }
+    let shape = context.model.shape
+    let normalization = RowNormalization(
+      shape.normalization == .layer ? .layer : .rootMeanSquare, weight: norm.weight,
+      bias: norm.bias, epsilon: shape.epsilon)
+    do throws(AttentionError) {
+      try context.dense.load(
+        rows.span, width: norm.weight.count, as: forms, normalizedBy: normalization)
+    } catch {
+      throw ModelError(error)
     }
-    try multiply(rows, by: matrix, into: &output, accumulating: bias != nil, in: context)
   }
 
+  /// Takes in the rows of the next products as they are.
+  private static func load(
+    _ rows: [Float], width: Int, as forms: RowForms, in context: Context
+  ) throws(ModelError) {
+    do throws(AttentionError) {
+      try context.dense.load(rows.span, width: width, as: forms)
+    } catch {
+      throw ModelError(error)
+    }
+  }
+
+  /// Queries, keys and values ← loaded rows · matricesᵀ + biases.
+  private static func project(
+    _ layer: DecoderLayer, _ queries: inout [Float], _ keys: inout [Float],
+    _ values: inout [Float], in context: Context
+  ) throws(ModelError) {
+    let hasBias = layer.queryBias != nil || layer.keyBias != nil || layer.valueBias != nil
+    if hasBias {
+      fill(&queries, with: layer.queryBias ?? [0])
+      fill(&keys, with: layer.keyBias ?? [0])
+      fill(&values, with: layer.valueBias ?? [0])
+    }
+    do throws(AttentionError) {
+      var queries = queries.mutableSpan
+      var keys = keys.mutableSpan
+      var values = values.mutableSpan
+      try context.dense.multiply(
+        by: layer.query, into: &queries, by: layer.key, into: &keys, by: layer.value, into: &values,
+        accumulating: hasBias, cancellation: context.cancellation)
+    } catch {
+      throw ModelError(error)
+    }
+  }
+
+  /// output ← loaded rows · matrixᵀ, or output +=.
   private static func multiply(
-    _ rows: [Float], by matrix: PackedMatrix, into output: inout [Float],
-    accumulating: Bool = false, in context: Context
+    by matrix: PackedMatrix, into output: inout [Float], accumulating: Bool = false,
+    in context: Context
   ) throws(ModelError) {
     do throws(AttentionError) {
       var span = output.mutableSpan
       try context.dense.multiply(
-        rows.span, by: matrix, into: &span, accumulating: accumulating,
-        cancellation: context.cancellation)
+        by: matrix, into: &span, accumulating: accumulating, cancellation: context.cancellation)
     } catch {
       throw ModelError(error)
     }
+  }
+
+  private static func fill(_ rows: inout [Float], with bias: [Float]) {
+    for index in rows.indices { rows[index] = bias[index % bias.count] }
   }
 
   private static func resize(_ array: inout [Float], to count: Int) {

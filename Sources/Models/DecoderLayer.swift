@@ -24,7 +24,7 @@ struct DecoderLayer: Sendable {
 
   /// What stands between the two products of the feed-forward layer.
   enum Activation: Sendable {
-    /// silu(gate · x) · (up · x).
+    /// silu(gate · x) · (up · x), without biases.
     case gated(by: PackedMatrix)
     /// gelu(up · x).
     case gelu(GELU)

@@ -8,7 +8,7 @@ public final class DecoderModel: Sendable {
   /// Sizes and settings.
   public let shape: DecoderShape
   /// How weight matrices are held.
-  public let weightType: ElementType
+  public let weightType: WeightType
   /// What the matrices were packed for.
   public let instructionSet: InstructionSet
   /// Rows of the embedding: ids lie in `0..<vocabularySize`.
@@ -21,20 +21,21 @@ public final class DecoderModel: Sendable {
   let outputNorm: Norm
   let output: PackedMatrix
 
-  /// Loads a model: checks all shapes, then widens, rounds and packs every matrix.
+  /// Loads a model: checks all shapes, then packs every matrix.
   ///
   /// - Parameters:
   ///   - file: The model; the embedding's rows are read from it later.
-  ///   - weightType: How matrices are held; f32 keeps every bit of what the file's blocks stand for.
+  ///   - weightType: How matrices are held; what `WeightType.preferred(for:)` says if nil.
   ///   - scaling: A rotary scaling in place of the file's; nil to keep it.
   ///   - workers: Who packs.
   ///   - instructionSet: Whose kernels will multiply.
   /// - Throws: ``ModelError``.
   public init(
-    file: GGUFFile, weightType: ElementType = .float16, scaling: RotaryScaling? = nil,
+    file: GGUFFile, weightType: WeightType? = nil, scaling: RotaryScaling? = nil,
     workers: Workers, instructionSet: InstructionSet = .detected
   ) throws(ModelError) {
     shape = try DecoderShape(of: file, scaling: scaling)
+    let weightType = weightType ?? .preferred(for: instructionSet)
     self.weightType = weightType
     self.instructionSet = instructionSet
     let loader = WeightLoader(

@@ -5,7 +5,7 @@ import StreamingAttention
 /// Reads tensors, checks their shapes and packs matrices.
 struct WeightLoader {
   let file: GGUFFile
-  let type: ElementType
+  let type: WeightType
   let workers: Workers
   let instructionSet: InstructionSet
   let memory = WeightMemory()
@@ -86,12 +86,12 @@ struct WeightLoader {
     file[name + ".weight"] == nil ? nil : try norm(name, count: count)
   }
 
-  /// Widens a tensor's rows and packs them.
+  /// Packs a tensor's rows: its codes where they are to be kept, else its widened weights.
   func matrix(_ name: String, inputs: Int, outputs: Int) throws(ModelError) -> PackedMatrix {
     try matrix(name, inputs: inputs, rows: 0..<outputs, of: outputs)
   }
 
-  /// Widens some rows of a tensor of `rowCount` rows, and packs them.
+  /// Packs some rows of a tensor of `rowCount` rows.
   func matrix(
     _ name: String, inputs: Int, rows selection: Range<Int>, of rowCount: Int
   ) throws(ModelError) -> PackedMatrix {
@@ -100,32 +100,79 @@ struct WeightLoader {
       throw .file(error)
     }
     let outputs = selection.count
-    let panelFloats = PackedMatrix.panelWidth * inputs
     do throws(MemoryError) {
       let matrix = try PackedMatrix(
-        inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
-      var weights = try Buffer<Float>(
-        count: min(Self.panelsAtOnce, matrix.panelCount) * panelFloats)
-      let instructionSet = instructionSet
-      for first in stride(from: 0, to: matrix.panelCount, by: Self.panelsAtOnce) {
-        let count = min(Self.panelsAtOnce, matrix.panelCount - first)
-        weights.withMutableSpan { batch in
-          _ = workers.forEachRow(of: &batch, rowWidth: panelFloats) { panel, _, weights in
-            guard panel < count else { return }
-            let rows = matrix.outputs(ofPanel: first + panel)
-            // The tensor's type is supported: `tensor(_:)` has asked.
-            try? tensor.dequantizeRows(
-              selection.lowerBound + rows.lowerBound..<selection.lowerBound + rows.upperBound,
-              into: &weights)
-            matrix.pack(
-              panel: first + panel, weights: weights.span.extracting(0..<rows.count * inputs),
-              for: instructionSet)
-          }
-        }
+        inputWidth: inputs, outputWidth: outputs, format: format(of: tensor), in: memory)
+      switch matrix.format {
+      case .elements: try packWeights(of: tensor, from: selection.lowerBound, in: matrix)
+      case .codes: try packCodes(of: tensor, from: selection.lowerBound, in: matrix)
       }
       return matrix
     } catch {
-      throw .outOfMemory(byteCount: outputs * inputs * type.bytes)
+      throw .outOfMemory(byteCount: outputs * inputs * (type.element ?? .float16).bytes)
+    }
+  }
+
+  private func format(of tensor: GGUFTensor) -> WeightFormat {
+    if let element = type.element { return .elements(element) }
+    return switch tensor.type.codeLayout {
+    case .centeredNibbles: .codes(bits: 4, storesMinima: false)
+    case .nibbles: .codes(bits: 4, storesMinima: true)
+    case .centeredBytes: .codes(bits: 8, storesMinima: false)
+    case .bytes: .codes(bits: 8, storesMinima: true)
+    case nil: .elements(.float16)
+    }
+  }
+
+  private func packWeights(
+    of tensor: GGUFTensor, from firstRow: Int, in matrix: PackedMatrix
+  ) throws(MemoryError) {
+    let inputs = matrix.inputWidth
+    let panelFloats = matrix.format.panelOutputs * inputs
+    var weights = try Buffer<Float>(
+      count: min(Self.panelsAtOnce, matrix.panelCount) * panelFloats)
+    let instructionSet = instructionSet
+    for first in stride(from: 0, to: matrix.panelCount, by: Self.panelsAtOnce) {
+      let count = min(Self.panelsAtOnce, matrix.panelCount - first)
+      weights.withMutableSpan { batch in
+        _ = workers.forEachRow(of: &batch, rowWidth: panelFloats) { panel, _, weights in
+          guard panel < count else { return }
+          let rows = matrix.outputs(ofPanel: first + panel)
+          // The tensor's type is supported: `tensor(_:)` has asked.
+          try? tensor.dequantizeRows(
+            firstRow + rows.lowerBound..<firstRow + rows.upperBound, into: &weights)
+          matrix.pack(
+            panel: first + panel, weights: weights.span.extracting(0..<rows.count * inputs),
+            for: instructionSet)
+        }
+      }
+    }
+  }
+
+  private func packCodes(
+    of tensor: GGUFTensor, from firstRow: Int, in matrix: PackedMatrix
+  ) throws(MemoryError) {
+    let inputs = matrix.inputWidth
+    let outputs = matrix.format.panelOutputs
+    let blocks = inputs / WeightFormat.blockInputs
+    var codes = try Buffer<UInt8>(count: outputs * inputs)
+    var scales = try Buffer<UInt16>(count: outputs * blocks)
+    var minima = try Buffer<UInt16>(count: outputs * blocks)
+    for panel in 0..<matrix.panelCount {
+      let rows = matrix.outputs(ofPanel: panel)
+      codes.withMutableSpan { codes in
+        scales.withMutableSpan { scales in
+          minima.withMutableSpan { minima in
+            tensor.writeCodes(
+              ofRows: firstRow + rows.lowerBound..<firstRow + rows.upperBound, to: &codes,
+              scales: &scales, minima: &minima)
+            matrix.pack(
+              panel: panel, codes: codes.span.extracting(0..<rows.count * inputs),
+              scales: scales.span.extracting(0..<rows.count * blocks),
+              minima: minima.span.extracting(0..<rows.count * blocks), for: instructionSet)
+          }
+        }
+      }
     }
   }
 }

@@ -5,7 +5,10 @@ import StreamingAttention
 /// The options of every command that runs a model, and what they make.
 struct ModelOptions {
   static let all = [
-    Option("--weight-type", "T", "How weights are held: f32, f16 or bf16. Default: f16."),
+    Option(
+      "--weight-type", "T",
+      "How weights are held: f32, f16, bf16, or file for the file's own bits. Default: file where the CPU has int8 "
+        + "dot products, else f16."),
     Option("--key-type", "T", "How cached keys are held: f32, f16 or bf16. Default: f16."),
     Option("--value-type", "T", "How cached values are held: f32, f16 or bf16. Default: f16."),
     Option(
@@ -27,7 +30,7 @@ struct ModelOptions {
 
   private static let types: [(String, ElementType)] = ElementType.allCases.map { ($0.name, $0) }
 
-  var weightType: ElementType
+  var weightType: WeightType
   var keyType: ElementType
   var valueType: ElementType
   var alibiEpsilon: Float
@@ -38,7 +41,11 @@ struct ModelOptions {
   private var originalContext: Int?
 
   init(_ arguments: Arguments) throws(CommandFailure) {
-    weightType = try arguments.choice("--weight-type", among: Self.types) ?? .float16
+    instructionSet = try Self.instructionSet()
+    weightType =
+      try arguments.choice(
+        "--weight-type", among: WeightType.allCases.map { ($0.name, $0) })
+      ?? .preferred(for: instructionSet)
     keyType = try arguments.choice("--key-type", among: Self.types) ?? .float16
     valueType = try arguments.choice("--value-type", among: Self.types) ?? .float16
     let epsilon = try arguments.number("--alibi-epsilon", "0 or above, below 1") {
@@ -74,7 +81,6 @@ struct ModelOptions {
         throw .usage("--rope-scaling \(scalingType ?? "") needs --rope-factor")
       }
     }
-    instructionSet = try Self.instructionSet()
     workers = threads.map { Workers(count: $0) } ?? .shared
   }
 

@@ -1,3 +1,4 @@
+import Models
 import StreamingAttention
 import Testing
 

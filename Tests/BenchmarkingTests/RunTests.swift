@@ -82,11 +82,7 @@ struct RunTests {
       "--instruction-set": instructionSet.rawValue, "--position": "none,rope,alibi,rope+alibi",
       "--context": "200+2*500",
     ]
-    if let anchorRun {
-      values["--anchor-run"] = anchorRun
-      // Without a rotation keys of another anchor are read as they lie: nobody knows the answer.
-      values["--position"] = "rope,rope+alibi"
-    }
+    if let anchorRun { values["--anchor-run"] = anchorRun }
     let (records, allPassed, error) = try run(nil, values)
     #expect(error == nil && allPassed)
     #expect(records.allSatisfy { $0.batch == 3 && $0.contexts == "200+2*500" })

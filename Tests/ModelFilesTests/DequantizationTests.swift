@@ -52,6 +52,43 @@ struct DequantizationTests {
     #expect(names.sorted() == TensorType.allCases.filter(\.isSupported).map(\.description).sorted())
   }
 
+  @Test("codes, scales and minima stand for the values of the reference")
+  func codes() throws {
+    var layouts = 0
+    for reference in try Blocks.all.get() {
+      let tensor = try Self.tensor(
+        reference.ggml_type_id, [UInt64(reference.cols), UInt64(reference.rows)],
+        Self.bytes(reference.raw))
+      guard let layout = tensor.type.codeLayout else { continue }
+      layouts += 1
+      let wanted = try Self.floats(reference.values_f32)
+      var codes = [UInt8](repeating: 255, count: wanted.count)
+      var scales = [UInt16](repeating: 1, count: wanted.count / 32)
+      var minima = scales
+      var codeSpan = codes.mutableSpan
+      var scaleSpan = scales.mutableSpan
+      var minimumSpan = minima.mutableSpan
+      tensor.writeCodes(
+        ofRows: 0..<reference.rows, to: &codeSpan, scales: &scaleSpan, minima: &minimumSpan)
+      for (index, value) in wanted.enumerated() {
+        let scale = Double(Float16(bitPattern: scales[index / 32]))
+        let minimum =
+          switch layout {
+          case .centeredNibbles: -8 * scale
+          case .centeredBytes: -128 * scale
+          case .nibbles, .bytes: Double(Float16(bitPattern: minima[index / 32]))
+          }
+        if layout == .nibbles || layout == .centeredNibbles { #expect(codes[index] < 16) }
+        let product = scale * Double(codes[index])
+        // The reference rounds product and sum to f32.
+        #expect(
+          (product + minimum - Double(value)).magnitude
+            <= 0x1p-23 * (product.magnitude + minimum.magnitude), "\(reference.type) \(index)")
+      }
+    }
+    #expect(layouts == 6)
+  }
+
   @Test("every value has the bits of the reference, whichever rows are asked for")
   func values() throws {
     for reference in try Blocks.all.get() {

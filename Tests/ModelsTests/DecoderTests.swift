@@ -124,14 +124,16 @@ struct DecoderTests {
     }
   }
 
-  @Test("narrow weights and caches stay close to f32", arguments: [ElementType.float16, .bfloat16])
-  func narrowTypes(type: ElementType) throws {
+  @Test(
+    "narrow weights and caches stay close to f32",
+    arguments: [(WeightType.float16, ElementType.float16), (.bfloat16, .bfloat16)])
+  func narrowTypes(weights: WeightType, type: ElementType) throws {
     let tiny = try TinyModel("llama_default")
     let reference = try tiny.decoder()
     let expected = try reference.logits(
       of: tiny.ids[..<300], in: reference.makeSequence(), chunk: 300)
     let file = Fixtures.path("tiny/llama_default/llama_default.gguf")
-    let model = try DecoderModel(file: .init(path: file), weightType: type, workers: .shared)
+    let model = try DecoderModel(file: .init(path: file), weightType: weights, workers: .shared)
     #expect(model.weightBytes * 2 == tiny.model.weightBytes)
     let decoder = try Decoder(
       model: model, keyType: type, valueType: type, maximumContext: 300, workers: .shared)
@@ -141,5 +143,28 @@ struct DecoderTests {
     // the error is proportional to the rounding: 2^13 and 2^16 times that in the maximum.
     let bound = 1.2e-5 * (type == .float16 ? 0x1p13 : 0x1p16)
     #expect(distance.maximum > 0 && distance.maximum <= bound, "\(distance.maximum)")
+  }
+
+  @Test("with the file's own bits, neither chunks nor workers change a bit, and f32 is near")
+  func fileWeights() throws {
+    // q and k in Q4_0, the output matrix in Q4_1, the rest in f32.
+    let path = Fixtures.path("field-cases/permuted-q4/model.gguf")
+    let file = try GGUFFile(path: path)
+    let ids = (0..<200).map { $0 * 29 % 48 }
+    func logits(_ type: WeightType, workers: Int, chunk: Int) throws -> [Float] {
+      let workers = Workers(count: workers)
+      let model = try DecoderModel(file: file, weightType: type, workers: workers)
+      let decoder = try Decoder(
+        model: model, keyType: .float32, valueType: .float32, maximumContext: 200, workers: workers)
+      return try decoder.logits(of: ids, in: decoder.makeSequence(), chunk: chunk)
+    }
+    let whole = try logits(.file, workers: 1, chunk: 200)
+    for (workers, chunk) in [(1, 1), (2, 1), (3, 7), (2, 64), (8, 200)] {
+      #expect(haveSameBits(try logits(.file, workers: workers, chunk: chunk), whole))
+    }
+    let distance = Distance(of: whole, to: try logits(.float32, workers: 2, chunk: 200))
+    // Activations are rounded by at most a 254th of the largest of 16, some 2^-8, as with bf16; f32, with 2^-24, may be off
+    // by 1e-5 here (case.json).
+    #expect(distance.maximum > 0 && distance.maximum <= 1e-5 * 0x1p16, "\(distance.maximum)")
   }
 }

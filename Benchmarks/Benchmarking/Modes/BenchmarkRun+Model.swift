@@ -160,8 +160,10 @@ extension BenchmarkRun {
       }
     }
     record.weightBytes = model.weightBytes
+    // Activations in 8 bits are about as coarse as bf16.
+    let isCoarse = model.weightType == .bfloat16 || model.weightType == .file
     let narrowest =
-      [types.key, types.value, model.weightType].contains(.bfloat16)
+      isCoarse || types.key == .bfloat16 || types.value == .bfloat16
       ? ElementType.bfloat16
       : types.key == .float32 && types.value == .float32
         && model.weightType == .float32 ? .float32 : .float16

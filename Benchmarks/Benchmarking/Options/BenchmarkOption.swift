@@ -74,7 +74,7 @@ package struct BenchmarkOption: Sendable {
       help: "For model: tokens of the prompt, 0 for none. Default: 512."),
     BenchmarkOption(
       name: "--weight-type", value: "T",
-      help: "For model: how weights are held, f32, f16 or bf16. Default: f16."),
+      help: "For model: how weights are held, as for generate."),
     BenchmarkOption(
       name: "--model", value: "FILE",
       help: "For compare: the GGUF file that the other engine's figures of a model are about."),

@@ -1,3 +1,4 @@
+import Models
 package import StreamingAttention
 
 extension BenchmarkOptions {
@@ -115,7 +116,7 @@ extension BenchmarkOptions {
       queryLengths = length < 2 ? [1] : [1, length]
     }
     weightType =
-      try reader.choice("--weight-type", ElementType.allCases.map { ($0.name, $0) }) ?? weightType
+      try reader.choice("--weight-type", WeightType.allCases.map { ($0.name, $0) }) ?? weightType
     model = reader.values["--model"]
   }
 

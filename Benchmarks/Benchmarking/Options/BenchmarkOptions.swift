@@ -1,3 +1,4 @@
+package import Models
 package import StreamingAttention
 
 /// What a run of the benchmark does.
@@ -18,7 +19,7 @@ package struct BenchmarkOptions: Sendable, Equatable {
   /// Tokens in a model's cache before its steps.
   package var depths: [Int]
   /// How a model's weights are held.
-  package var weightType: ElementType
+  package var weightType: WeightType
   /// The file that another engine's figures of a model are about.
   package var model: String?
   /// The part of the softmax mass that ALiBi may leave unread; nil for dense, and a record of its own with the default.
@@ -42,7 +43,8 @@ package struct BenchmarkOptions: Sendable, Equatable {
       shape: AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128),
       types: [.float32, .float16, .bfloat16].map { StoredTypes(key: $0, value: $0) },
       positions: [.none, .rope, .alibi], threads: [threads], queryLengths: [128],
-      instructionSets: [instructionSet], depths: [0, 8_192, 32_768, 131_072], weightType: .float16,
+      instructionSets: [instructionSet], depths: [0, 8_192, 32_768, 131_072],
+      weightType: .preferred(for: instructionSet),
       alibiEpsilon: nil, needles: .planted, anchorRun: nil, repeats: nil, attempts: 3, seed: 1)
   }
 }

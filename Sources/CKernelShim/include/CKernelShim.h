@@ -194,6 +194,78 @@ ATTENTION_INLINE attention_u32x16 attention_dot_bytes(attention_u32x16 c, attent
 #define ATTENTION_HAS_BYTE_DOT 0
 #endif
 
+/* ---- weights in 4 or 8 bits: four unsigned codes in each 32-bit lane, times four signed ones ---- */
+ATTENTION_INLINE attention_u32x16 attention_low_nibbles(attention_u32x16 a) { return a & 0x0f0f0f0fu; }
+ATTENTION_INLINE attention_u32x16 attention_high_nibbles(attention_u32x16 a) { return (a >> 4) & 0x0f0f0f0fu; }
+ATTENTION_INLINE attention_f32x16 attention_from_integers(attention_i32x16 a) { return __builtin_convertvector(a, attention_f32x16); }
+ATTENTION_INLINE attention_f32x16 attention_splat_at(const void *p) { float x; memcpy(&x, p, 4); return (attention_f32x16)(x); }
+/* c + the sum of the four products of a lane, exactly; codes unsigned, factors signed */
+#if defined(__AVX512VNNI__)
+ATTENTION_INLINE attention_i32x16 attention_dot_codes(attention_i32x16 c, attention_u32x16 codes, attention_u32x16 factors) {
+  return (attention_i32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)codes, (__m512i)factors);
+}
+#else
+/* a·b of the two signed 16-bit halves of a lane, added */
+ATTENTION_INLINE attention_i32x16 attention_dot_halves(attention_u32x16 a, attention_u32x16 b) {
+#if defined(__AVX512BW__)
+  return (attention_i32x16)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__x86_64__)
+  union { attention_u32x16 whole; __m128i part[4]; } x, y, z;
+  x.whole = a, y.whole = b;
+#if defined(__AVX2__)
+  for (int i = 0; i < 2; i++) ((__m256i *)z.part)[i] = _mm256_madd_epi16(((__m256i *)x.part)[i], ((__m256i *)y.part)[i]);
+#else
+  for (int i = 0; i < 4; i++) z.part[i] = _mm_madd_epi16(x.part[i], y.part[i]);
+#endif
+  return (attention_i32x16)z.whole;
+#else
+  attention_i32x16 p = (attention_i32x16)a, q = (attention_i32x16)b;
+  return ((p << 16) >> 16) * ((q << 16) >> 16) + (p >> 16) * (q >> 16);
+#endif
+}
+/* Even bytes, then odd ones, as 16-bit numbers: none of the products can saturate. */
+ATTENTION_INLINE attention_i32x16 attention_dot_codes(attention_i32x16 c, attention_u32x16 codes, attention_u32x16 factors) {
+  typedef int16_t i16x32 __attribute__((ext_vector_type(32)));
+  i16x32 even = ((i16x32)factors << 8) >> 8, odd = (i16x32)factors >> 8;
+  c += attention_dot_halves(codes & 0x00ff00ffu, (attention_u32x16)even);
+  return c + attention_dot_halves((codes >> 8) & 0x00ff00ffu, (attention_u32x16)odd);
+}
+#endif
+/* The largest magnitude; NaN if there is one. */
+ATTENTION_INLINE float attention_largest_magnitude(attention_f32x16 v) {
+  attention_u32x16 a = (attention_u32x16)v & 0x7fffffffu;
+#if defined(__AVX512F__)
+  uint32_t m = _mm512_reduce_max_epu32((__m512i)a);
+#else
+  uint32_t m = 0;
+  for (int i = 0; i < 16; i++) m = m > a[i] ? m : a[i];
+#endif
+  float f;
+  memcpy(&f, &m, 4);
+  return f;
+}
+/* To the nearest integer, ties to even; for magnitudes below 2^22. */
+ATTENTION_INLINE attention_i32x16 attention_round_to_integers(attention_f32x16 v) { return (attention_i32x16)(v + 12582912.0f) - 0x4b400000; }
+/* The low bytes of the lanes. */
+ATTENTION_INLINE void attention_store_bytes(void *p, attention_i32x16 v) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)v));
+#else
+  int8_t b[16];
+  for (int i = 0; i < 16; i++) b[i] = (int8_t)v[i];
+  memcpy(p, b, 16);
+#endif
+}
+ATTENTION_INLINE int32_t attention_sum_integers(attention_i32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32((__m512i)v);
+#else
+  int32_t s = 0;
+  for (int i = 0; i < 16; i++) s += v[i];
+  return s;
+#endif
+}
+
 /* Asks for a cache line, into all levels of cache or all but the first; any address is allowed. */
 ATTENTION_INLINE void attention_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 ATTENTION_INLINE void attention_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }

@@ -1,7 +1,7 @@
 /// The 16 values of the IQ4 codes.
 ///
 /// ggml, `kvalues_iq4nl`.
-private let codebook: InlineArray<16, Float> = [
+let nonlinearValues: InlineArray<16, Float> = [
   -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ]
 
@@ -12,7 +12,7 @@ struct IQ4_NL: QuantizationBlock {
   var codes: InlineArray<16, UInt8>
 
   var values: InlineArray<32, Float> {
-    let (scale, table) = (scale.float, codebook)
+    let (scale, table) = (scale.float, nonlinearValues)
     var values = InlineArray<32, Float>(repeating: 0)
     for index in 0..<16 {
       values[index] = scale * table[Int(codes[index] & 15)]
@@ -31,7 +31,7 @@ struct IQ4_XS: QuantizationBlock {
   var codes: InlineArray<128, UInt8>
 
   var values: InlineArray<256, Float> {
-    let (scale, table) = (scale.float, codebook)
+    let (scale, table) = (scale.float, nonlinearValues)
     var values = InlineArray<256, Float>(repeating: 0)
     for run in 0..<8 {
       let low = scalesLow[run / 2] >> UInt8(run % 2 * 4) & 15

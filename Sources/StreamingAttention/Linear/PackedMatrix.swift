@@ -1,36 +1,87 @@
-import KernelTable
+package import KernelTable
 package import Memory
 
-/// A weight matrix `[output][input]` in panels of 64 outputs, as the tiles read it.
-///
-/// A panel is laid out like the keys of a page, so a linear layer is the score tile over another K.
-@safe package final class PackedMatrix: Sendable {
-  /// Outputs of a panel.
-  package static let panelWidth = 64
+/// How a matrix holds its weights.
+package enum WeightFormat: Sendable, Equatable {
+  /// Each weight by itself.
+  case elements(ElementType)
+  /// Codes with a scale and a minimum for each output and 32 inputs.
+  case codes(CodeFormat)
 
+  /// Inputs that share a scale and a minimum.
+  package static let blockInputs = CodeFormat.blockInputs
+
+  /// Codes of 4 or 8 bits; where no minima are stored, they are −8 or −128 scales.
+  package static func codes(bits: Int, storesMinima: Bool) -> WeightFormat {
+    switch (bits, storesMinima) {
+    case (4, false): .codes(.centeredNibbles)
+    case (4, true): .codes(.nibbles)
+    case (8, false): .codes(.centeredBytes)
+    case (8, true): .codes(.bytes)
+    default: preconditionFailure("codes of \(bits) bits; 4 or 8 are allowed")
+    }
+  }
+
+  /// Outputs of a panel.
+  package var panelOutputs: Int {
+    switch self {
+    case .elements: 64
+    case .codes: CodeFormat.panelOutputs
+    }
+  }
+
+  /// Whether rows of this many inputs can be held.
+  package func takes(inputWidth: Int) -> Bool {
+    switch self {
+    case .elements: true
+    case .codes: inputWidth % CodeFormat.blockInputs == 0
+    }
+  }
+
+  func panelBytes(inputWidth: Int) -> Int {
+    switch self {
+    case .elements(.float32): inputWidth * 256
+    case .elements(.float16): inputWidth * 128
+    case .elements(.bfloat16): (inputWidth + 1) / 2 * 256
+    case .codes(let format): inputWidth / CodeFormat.blockInputs * format.blockBytes
+    }
+  }
+}
+
+/// A weight matrix `[output][input]` in panels of 64 or 32 outputs, as the tiles read it.
+///
+/// A panel of single weights is laid out like the keys of a page, so a linear layer is the score tile over another K.
+@safe package final class PackedMatrix: Sendable {
   package let inputWidth: Int
   package let outputWidth: Int
-  package let type: ElementType
+  package let format: WeightFormat
   private let block: WeightMemory.Block
   private let offset: Int
 
   /// A matrix of zeros.
   package init(
-    inputWidth: Int, outputWidth: Int, type: ElementType, in memory: WeightMemory
+    inputWidth: Int, outputWidth: Int, format: WeightFormat, in memory: WeightMemory
   ) throws(MemoryError) {
-    precondition(inputWidth > 0 && outputWidth > 0, "a matrix of \(outputWidth) × \(inputWidth)")
+    precondition(
+      inputWidth > 0 && outputWidth > 0 && format.takes(inputWidth: inputWidth),
+      "a matrix of \(outputWidth) × \(inputWidth) as \(format)")
     self.inputWidth = inputWidth
     self.outputWidth = outputWidth
-    self.type = type
-    let panelCount = (outputWidth + Self.panelWidth - 1) / Self.panelWidth
-    (block, offset) = try memory.take(panelCount * Self.panelBytes(inputWidth, type))
+    self.format = format
+    let panelCount = (outputWidth + format.panelOutputs - 1) / format.panelOutputs
+    (block, offset) = try memory.take(panelCount * format.panelBytes(inputWidth: inputWidth))
   }
 
+  /// What its products read.
+  package var rowForm: RowForms { format.rowForm }
+
   /// Panels; the last one may be ragged.
-  package var panelCount: Int { (outputWidth + Self.panelWidth - 1) / Self.panelWidth }
+  package var panelCount: Int { (outputWidth + format.panelOutputs - 1) / format.panelOutputs }
 
   /// Bytes that the weights take.
-  package var byteCount: Int { panelCount * Self.panelBytes(inputWidth, type) }
+  package var byteCount: Int { panelCount * panelBytes }
+
+  var panelBytes: Int { format.panelBytes(inputWidth: inputWidth) }
 
   /// The first panel.
   @unsafe var panels: UnsafeMutableRawPointer {
@@ -40,22 +91,18 @@ package import Memory
 
   /// Outputs of panel number `panel`.
   package func outputs(ofPanel panel: Int) -> Range<Int> {
-    panel * Self.panelWidth..<min((panel + 1) * Self.panelWidth, outputWidth)
+    let width = format.panelOutputs
+    return panel * width..<min((panel + 1) * width, outputWidth)
   }
 
-  static func panelBytes(_ inputWidth: Int, _ type: ElementType) -> Int {
-    switch type {
-    case .float32: inputWidth * 256
-    case .float16: inputWidth * 128
-    case .bfloat16: (inputWidth + 1) / 2 * 256
-    }
-  }
-
-  /// Rounds and packs one panel from its outputs' weights, `[output][input]`.
+  /// Rounds and packs one panel of a matrix of single weights from its outputs' weights, `[output][input]`.
   ///
   /// Different panels may be packed on different threads, all of them before the matrix is multiplied with.
   package func pack(panel: Int, weights: Span<Float>, for instructionSet: InstructionSet) {
     let outputs = outputs(ofPanel: panel)
+    guard case .elements(let type) = format else {
+      preconditionFailure("weights for a matrix of codes")
+    }
     precondition(
       panel >= 0 && panel < panelCount && weights.count == outputs.count * inputWidth,
       "panel \(panel) of \(panelCount) takes \(outputs.count * inputWidth) weights, not \(weights.count)"
@@ -65,10 +112,46 @@ package import Memory
       // SAFETY: the panel lies within the buffer, and the span holds all its weights (checked above).
       var task = unsafe PackTask(
         source: source, sourceStride: inputWidth, rowCount: outputs.count, width: inputWidth,
-        element: type.stored,
-        target: panels + panel * Self.panelBytes(inputWidth, type),
-        targetRowBytes: 0)
+        element: type.stored, target: panels + panel * panelBytes, targetRowBytes: 0)
       unsafe instructionSet.kernels.packPanel(&task)
+    }
+  }
+
+  /// Packs one panel of a matrix of codes.
+  ///
+  /// - Parameters:
+  ///   - panel: Which one; different panels may be packed on different threads.
+  ///   - codes: `[output][input]`, below 16 where codes have 4 bits.
+  ///   - scales: f16, `[output][block of 32 inputs]`.
+  ///   - minima: as many; not looked at where the format stores none.
+  ///   - instructionSet: Whose kernels pack.
+  package func pack(
+    panel: Int, codes: Span<UInt8>, scales: Span<UInt16>, minima: Span<UInt16>,
+    for instructionSet: InstructionSet
+  ) {
+    let outputs = outputs(ofPanel: panel)
+    let blockCount = inputWidth / CodeFormat.blockInputs
+    guard case .codes(let format) = format else {
+      preconditionFailure("codes for a matrix of single weights")
+    }
+    precondition(
+      panel >= 0 && panel < panelCount && codes.count == outputs.count * inputWidth
+        && scales.count == outputs.count * blockCount && minima.count == scales.count,
+      "panel \(panel) of \(panelCount) takes \(outputs.count * inputWidth) codes, not \(codes.count)"
+    )
+    unsafe codes.withUnsafeBufferPointer { codes in
+      unsafe scales.withUnsafeBufferPointer { scales in
+        unsafe minima.withUnsafeBufferPointer { minima in
+          guard let codes = codes.baseAddress, let scales = scales.baseAddress,
+            let minima = minima.baseAddress
+          else { return }
+          // SAFETY: the panel lies within the buffer, and the spans hold all of it (checked above).
+          var task = unsafe PackCodesTask(
+            codes: codes, scales: scales, minima: minima, outputCount: outputs.count,
+            blockCount: blockCount, format: format, panel: panels + panel * panelBytes)
+          unsafe instructionSet.kernels.packCodes(&task)
+        }
+      }
     }
   }
 }

@@ -33,7 +33,7 @@ struct DenseKernelsTests {
         let weights = generator.normalFloats(inputs * outputs)
         let rows = generator.normalFloats(inputs * rowCount)
         let matrix = try PackedMatrix(
-          inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
+          inputWidth: inputs, outputWidth: outputs, format: .elements(type), in: memory)
         for panel in 0..<matrix.panelCount {
           let range = matrix.outputs(ofPanel: panel)
           let part = Array(weights[range.lowerBound * inputs..<range.upperBound * inputs])
@@ -72,7 +72,7 @@ struct DenseKernelsTests {
     let (inputs, outputs, rowCount) = (100, 150, 29)
     for type in ElementType.allCases {
       let matrix = try PackedMatrix(
-        inputWidth: inputs, outputWidth: outputs, type: type, in: memory)
+        inputWidth: inputs, outputWidth: outputs, format: .elements(type), in: memory)
       for panel in 0..<matrix.panelCount {
         let weights = generator.normalFloats(matrix.outputs(ofPanel: panel).count * inputs)
         matrix.pack(panel: panel, weights: weights.span, for: instructionSet)

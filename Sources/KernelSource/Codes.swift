@@ -1,0 +1,397 @@
+import CKernelShim
+import KernelTable
+
+// SAFETY: pointers from end to end; the linear layer has checked every shape, address and length.
+
+typealias Integers = SIMD16<Int32>
+
+// The properties of a format again: those of another module are calls here.
+
+@inline(__always)
+func codeBits(_ format: CodeFormat) -> Int {
+  switch format {
+  case .centeredNibbles, .nibbles: 4
+  case .centeredBytes, .bytes: 8
+  }
+}
+
+@inline(__always)
+func hasMinimum(_ format: CodeFormat) -> Bool {
+  switch format {
+  case .nibbles, .bytes: true
+  case .centeredNibbles, .centeredBytes: false
+  }
+}
+
+@inline(__always)
+func blockBytes(_ format: CodeFormat) -> Int {
+  codeBits(format) * 128 + (hasMinimum(format) ? 128 : 64)
+}
+
+/// f32 rows → codes of 8 bits.
+func quantizeRows(_ task: UnsafePointer<QuantizeTask>) {
+  var row = 0
+  while row < task.pointee.rowCount {
+    let from = task.pointee.source + row * task.pointee.sourceStride
+    var to = task.pointee.target + row * task.pointee.targetRowBytes
+    var at = 0
+    while at < task.pointee.width {
+      quantizeBlock(attention_load(from + at), attention_load(from + at + 16), to)
+      at += 32
+      to += 48
+    }
+    row += 1
+  }
+}
+
+/// 32 numbers → codes, two scales, and the sum of what the codes stand for.
+@inline(__always)
+func quantizeBlock(_ first: Vector, _ second: Vector, _ to: UnsafeMutableRawPointer) {
+  let firstScale = scale(first)
+  let secondScale = scale(second)
+  let firstCodes = attention_round_to_integers(
+    attention_multiply(first, attention_splat(firstScale == 0 ? 0 : 1 / firstScale)))
+  let secondCodes = attention_round_to_integers(
+    attention_multiply(second, attention_splat(secondScale == 0 ? 0 : 1 / secondScale)))
+  attention_store_bytes(to, firstCodes)
+  attention_store_bytes(to + 16, secondCodes)
+  to.storeBytes(of: firstScale, toByteOffset: 32, as: Float.self)
+  to.storeBytes(of: secondScale, toByteOffset: 36, as: Float.self)
+  to.storeBytes(
+    of: firstScale * Float(attention_sum_integers(firstCodes)) + secondScale
+      * Float(attention_sum_integers(secondCodes)), toByteOffset: 40, as: Float.self)
+}
+
+/// What one code stands for: the largest magnitude is 127 of it, and magnitudes whose inverse might overflow count as 0.
+@inline(__always)
+func scale(_ numbers: Vector) -> Float {
+  let largest = attention_largest_magnitude(numbers)
+  return largest < 0x1p-100 ? 0 : largest / 127
+}
+
+/// Codes and factors → one panel.
+func packCodes(_ task: UnsafePointer<PackCodesTask>) {
+  let format = task.pointee.format
+  let blockCount = task.pointee.blockCount
+  var output = 0
+  while output < 32 {
+    let isLive = output < task.pointee.outputCount
+    var block = 0
+    while block < blockCount {
+      let to = task.pointee.panel + block * blockBytes(format)
+      let group = to + output / 16 * (codeBits(format) * 64) + output % 16 * 4
+      let from = task.pointee.codes + (isLive ? (output * blockCount + block) * 32 : 0)
+      var input = 0
+      while input < codeBits(format) * 4 {
+        let low = isLive ? from[input] : 0
+        let high = isLive && codeBits(format) == 4 ? from[input + 16] : 0
+        group.storeBytes(
+          of: low | high &<< 4, toByteOffset: input / 4 * 64 + input % 4, as: UInt8.self)
+        input += 1
+      }
+      let factors = (to + codeBits(format) * 128).assumingMemoryBound(to: UInt16.self) + output
+      let at = output * blockCount + block
+      factors[0] = isLive ? task.pointee.scales[at] : 0
+      if hasMinimum(format) { factors[32] = isLive ? task.pointee.minima[at] : 0 }
+      block += 1
+    }
+    output += 1
+  }
+}
+
+/// Quantised rows × panels of codes: `CodeTask`.
+///
+/// One row reads the panels as they are. For more, a panel's codes and factors are widened once and stay in the cache.
+func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
+  let format = task.pointee.format
+  let rowCount = task.pointee.rowCount
+  let panelBytes = task.pointee.blockCount * blockBytes(format)
+  let tileCount = (rowCount + largestCodeTile - 1) / largestCodeTile
+  let tileRows = tileCount == 0 ? 0 : (rowCount + tileCount - 1) / tileCount
+  var sums = InlineArray<128, Float>(repeating: 0)
+  withUnsafeMutablePointer(to: &sums) { pointer in
+    let block = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Float.self)
+    var panel = 0
+    while panel < task.pointee.panelCount {
+      let codes = task.pointee.panels + panel * panelBytes
+      let live = min(32, task.pointee.outputWidth - 32 * panel)
+      if rowCount > 1 {
+        widenPanel(codes, format, task.pointee.blockCount, task.pointee.scratch)
+      }
+      var row = 0
+      while row < rowCount {
+        let rows = min(tileRows, rowCount - row)
+        let left = task.pointee.rows + row * task.pointee.rowBytes
+        let output = task.pointee.output + row * task.pointee.outputStride + 32 * panel
+        let isWhole = live == 32 && !task.pointee.accumulates
+        let product = CodeProduct(
+          rows: rows, left: left, leftRowBytes: task.pointee.rowBytes,
+          panel: rowCount > 1 ? Raw(task.pointee.scratch) : codes,
+          blockCount: task.pointee.blockCount, result: isWhole ? output : block,
+          resultStride: isWhole ? task.pointee.outputStride : 32)
+        if rowCount > 1 {
+          multiplyWide(product)
+        } else {
+          multiplyNarrow(product, format)
+        }
+        if !isWhole {
+          copySums(block, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
+        }
+        row += rows
+      }
+      panel += 1
+    }
+  }
+}
+
+@inline(__always)
+func copySums(
+  _ sums: Floats, _ rows: Int, _ live: Int, _ output: Floats, _ stride: Int, _ adds: Bool
+) {
+  var row = 0
+  while row < rows {
+    let from = sums + 32 * row
+    let to = output + row * stride
+    var column = 0
+    while column < live {
+      to[column] = adds ? to[column] + from[column] : from[column]
+      column += 1
+    }
+    row += 1
+  }
+}
+
+/// Most rows of a tile over codes.
+@inline(__always)
+var largestCodeTile: Int {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  return 4
+  #else
+  return 2
+  #endif
+}
+
+/// A few quantised rows times one panel.
+struct CodeProduct {
+  var rows: Int
+  var left: Raw
+  var leftRowBytes: Int
+  var panel: Raw
+  var blockCount: Int
+  var result: Floats
+  var resultStride: Int
+}
+
+/// Codes → 8 bits, factors → f32; a block becomes `[codes][scales][minima]`.
+func widenPanel(
+  _ panel: Raw, _ format: CodeFormat, _ blockCount: Int, _ wide: UnsafeMutableRawPointer
+) {
+  var block = 0
+  while block < blockCount {
+    let from = panel + block * blockBytes(format)
+    let to = wide + block * 1280
+    if codeBits(format) == 8 {
+      var at = 0
+      while at < 1024 {
+        attention_store_pairs(to + at, attention_load_pairs(from + at))
+        at += 64
+      }
+    } else {
+      var at = 0
+      while at < 256 {
+        let first = attention_load_pairs(from + at)
+        attention_store_pairs(to + at, attention_low_nibbles(first))
+        attention_store_pairs(to + at + 256, attention_high_nibbles(first))
+        let second = attention_load_pairs(from + at + 256)
+        attention_store_pairs(to + at + 512, attention_low_nibbles(second))
+        attention_store_pairs(to + at + 768, attention_high_nibbles(second))
+        at += 64
+      }
+    }
+    let factors = from + codeBits(format) * 128
+    var group = 0
+    while group < 2 {
+      let scales = attention_load_half(factors + 32 * group)
+      attention_store(to + 1024 + 64 * group, scales)
+      attention_store(
+        to + 1152 + 64 * group,
+        hasMinimum(format)
+          ? attention_load_half(factors + 64 + 32 * group)
+          : attention_multiply(scales, attention_splat(codeBits(format) == 8 ? -128 : -8)))
+      group += 1
+    }
+    block += 1
+  }
+}
+
+/// sum + the block's share: (firstScale · first + secondScale · second) · scale + (sum of the row's numbers) · minimum.
+@inline(__always)
+func addBlock(
+  _ sum: Vector, _ first: Integers, _ second: Integers, _ row: Raw, _ scale: Vector,
+  _ minimum: Vector
+) -> Vector {
+  let scaled = attention_fma(
+    attention_from_integers(second), attention_splat_at(row + 36),
+    attention_multiply(attention_from_integers(first), attention_splat_at(row + 32)))
+  return attention_fma(scaled, scale, attention_fma(attention_splat_at(row + 40), minimum, sum))
+}
+
+/// sums[row] += codes of 4 inputs × each row's, for two groups of 16 outputs.
+@inline(__always)
+func dotStep<let rows: Int>(
+  _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
+  _ codes: Raw, _ left: Raw, _ leftRowBytes: Int
+) {
+  let codes0 = attention_load_pairs(codes)
+  let codes1 = attention_load_pairs(codes + 512)
+  var row = 0
+  while row < rows {
+    let factors = attention_splat_pair(left + row * leftRowBytes)
+    sums0[unchecked: row] = attention_dot_codes(sums0[unchecked: row], codes0, factors)
+    sums1[unchecked: row] = attention_dot_codes(sums1[unchecked: row], codes1, factors)
+    row += 1
+  }
+}
+
+/// Some rows times a widened panel.
+///
+/// Steps stand one by one: a loop would be kept, and its sums in memory.
+@inline(__always)
+func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct) {
+  var sum0 = InlineArray<rows, Vector>(repeating: Vector())
+  var sum1 = InlineArray<rows, Vector>(repeating: Vector())
+  let stride = p.leftRowBytes
+  var left = p.left
+  var panel = p.panel
+  var block = 0
+  while block < p.blockCount {
+    var first0 = InlineArray<rows, Integers>(repeating: Integers())
+    var first1 = InlineArray<rows, Integers>(repeating: Integers())
+    dotStep(&first0, &first1, panel, left, stride)
+    dotStep(&first0, &first1, panel + 64, left + 4, stride)
+    dotStep(&first0, &first1, panel + 128, left + 8, stride)
+    dotStep(&first0, &first1, panel + 192, left + 12, stride)
+    var second0 = InlineArray<rows, Integers>(repeating: Integers())
+    var second1 = InlineArray<rows, Integers>(repeating: Integers())
+    dotStep(&second0, &second1, panel + 256, left + 16, stride)
+    dotStep(&second0, &second1, panel + 320, left + 20, stride)
+    dotStep(&second0, &second1, panel + 384, left + 24, stride)
+    dotStep(&second0, &second1, panel + 448, left + 28, stride)
+    var row = 0
+    while row < rows {
+      let factors = left + row * stride
+      sum0[unchecked: row] = addBlock(
+        sum0[unchecked: row], first0[unchecked: row], second0[unchecked: row], factors,
+        attention_load(panel + 1024), attention_load(panel + 1152))
+      sum1[unchecked: row] = addBlock(
+        sum1[unchecked: row], first1[unchecked: row], second1[unchecked: row], factors,
+        attention_load(panel + 1088), attention_load(panel + 1216))
+      row += 1
+    }
+    left += 48
+    panel += 1280
+    block += 1
+  }
+  var row = 0
+  while row < rows {
+    attention_store(p.result + row * p.resultStride, sum0[unchecked: row])
+    attention_store(p.result + row * p.resultStride + 16, sum1[unchecked: row])
+    row += 1
+  }
+}
+
+@inline(never) func wideRows1(_ p: CodeProduct) {
+  wideTile(InlineArray<1, UInt8>(repeating: 0), p)
+}
+@inline(never) func wideRows2(_ p: CodeProduct) {
+  wideTile(InlineArray<2, UInt8>(repeating: 0), p)
+}
+#if KERNELS_AVX512 || KERNELS_AVX512BF16
+@inline(never) func wideRows3(_ p: CodeProduct) {
+  wideTile(InlineArray<3, UInt8>(repeating: 0), p)
+}
+@inline(never) func wideRows4(_ p: CodeProduct) {
+  wideTile(InlineArray<4, UInt8>(repeating: 0), p)
+}
+#endif
+
+@inline(__always)
+func multiplyWide(_ p: CodeProduct) {
+  switch p.rows {
+  case 1: wideRows1(p)
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  case 3: wideRows3(p)
+  case 4: wideRows4(p)
+  #endif
+  default: wideRows2(p)
+  }
+}
+
+/// Bytes between what one row multiplies and what it asks for.
+@inline(__always) var codePrefetchDistance: Int { 4096 }
+
+/// One row times a panel as it lies in memory; `format` is literal.
+@inline(__always)
+func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
+  var sum = InlineArray<2, Vector>(repeating: Vector())
+  var left = p.left
+  var panel = p.panel
+  var block = 0
+  while block < p.blockCount {
+    var line = 0
+    while line < blockBytes(format) {
+      attention_prefetch(panel + codePrefetchDistance + line)
+      line += 64
+    }
+    var group = 0
+    while group < 2 {
+      var first = Integers()
+      var second = Integers()
+      let codes = panel + codeBits(format) * 64 * group
+      var step = 0
+      while step < 4 {
+        let low: Pairs
+        let high: Pairs
+        if codeBits(format) == 8 {
+          low = attention_load_pairs(codes + 64 * step)
+          high = attention_load_pairs(codes + 64 * step + 256)
+        } else {
+          let both = attention_load_pairs(codes + 64 * step)
+          low = attention_low_nibbles(both)
+          high = attention_high_nibbles(both)
+        }
+        first = attention_dot_codes(first, low, attention_splat_pair(left + 4 * step))
+        second = attention_dot_codes(second, high, attention_splat_pair(left + 16 + 4 * step))
+        step += 1
+      }
+      let factors = panel + codeBits(format) * 128 + 32 * group
+      let scale = attention_load_half(factors)
+      let minimum =
+        hasMinimum(format)
+        ? attention_load_half(factors + 64)
+        : attention_multiply(scale, attention_splat(codeBits(format) == 8 ? -128 : -8))
+      sum[unchecked: group] = addBlock(sum[unchecked: group], first, second, left, scale, minimum)
+      group += 1
+    }
+    left += 48
+    panel += blockBytes(format)
+    block += 1
+  }
+  attention_store(p.result, sum[unchecked: 0])
+  attention_store(p.result + 16, sum[unchecked: 1])
+}
+
+@inline(never) func narrowCenteredNibbles(_ p: CodeProduct) { narrowTile(.centeredNibbles, p) }
+@inline(never) func narrowNibbles(_ p: CodeProduct) { narrowTile(.nibbles, p) }
+@inline(never) func narrowCenteredBytes(_ p: CodeProduct) { narrowTile(.centeredBytes, p) }
+@inline(never) func narrowBytes(_ p: CodeProduct) { narrowTile(.bytes, p) }
+
+@inline(__always)
+func multiplyNarrow(_ p: CodeProduct, _ format: CodeFormat) {
+  switch format {
+  case .centeredNibbles: narrowCenteredNibbles(p)
+  case .nibbles: narrowNibbles(p)
+  case .centeredBytes: narrowCenteredBytes(p)
+  case .bytes: narrowBytes(p)
+  }
+}
