@@ -135,29 +135,13 @@ func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
           multiplyNarrow(product, format)
         }
         if !isWhole {
-          copySums(block, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
+          copyBlock(
+            block, 32, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
         }
         row += rows
       }
       panel += 1
     }
-  }
-}
-
-@inline(__always)
-func copySums(
-  _ sums: Floats, _ rows: Int, _ live: Int, _ output: Floats, _ stride: Int, _ adds: Bool
-) {
-  var row = 0
-  while row < rows {
-    let from = sums + 32 * row
-    let to = output + row * stride
-    var column = 0
-    while column < live {
-      to[column] = adds ? to[column] + from[column] : from[column]
-      column += 1
-    }
-    row += 1
   }
 }
 

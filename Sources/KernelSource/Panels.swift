@@ -93,7 +93,8 @@ func multiplyPanels(_ task: UnsafePointer<PanelTask>) {
             streams: task.pointee.rowCount <= 3, asksAhead: task.pointee.rowCount <= 3), element,
           adds: false)
         if !isWhole {
-          copyBlock(block, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
+          copyBlock(
+            block, 64, rows, live, output, task.pointee.outputStride, task.pointee.accumulates)
         }
         row += rows
       }
@@ -102,13 +103,15 @@ func multiplyPanels(_ task: UnsafePointer<PanelTask>) {
   }
 }
 
+/// Copies or adds the live columns of a tile's rows, which lie `width` apart.
 @inline(__always)
 func copyBlock(
-  _ block: Floats, _ rows: Int, _ live: Int, _ output: Floats, _ stride: Int, _ adds: Bool
+  _ block: Floats, _ width: Int, _ rows: Int, _ live: Int, _ output: Floats, _ stride: Int,
+  _ adds: Bool
 ) {
   var row = 0
   while row < rows {
-    let from = block + 64 * row
+    let from = block + width * row
     let to = output + row * stride
     var column = 0
     while column < live {

@@ -99,27 +99,28 @@ struct WeightLoader {
     do throws(ModelFileError) { try tensor.expect(shape: [inputs, rowCount]) } catch {
       throw .file(error)
     }
-    let outputs = selection.count
+    let format = format(of: tensor)
     do throws(MemoryError) {
       let matrix = try PackedMatrix(
-        inputWidth: inputs, outputWidth: outputs, format: format(of: tensor), in: memory)
-      switch matrix.format {
+        inputWidth: inputs, outputWidth: selection.count, format: format, in: memory)
+      switch format {
       case .elements: try packWeights(of: tensor, from: selection.lowerBound, in: matrix)
-      case .codes: try packCodes(of: tensor, from: selection.lowerBound, in: matrix)
+      case .codes: packCodes(of: tensor, from: selection.lowerBound, in: matrix)
       }
       return matrix
     } catch {
-      throw .outOfMemory(byteCount: outputs * inputs * (type.element ?? .float16).bytes)
+      throw .outOfMemory(
+        byteCount: format.byteCount(inputWidth: inputs, outputWidth: selection.count))
     }
   }
 
   private func format(of tensor: GGUFTensor) -> WeightFormat {
     if let element = type.element { return .elements(element) }
     return switch tensor.type.codeLayout {
-    case .centeredNibbles: .codes(bits: 4, storesMinima: false)
-    case .nibbles: .codes(bits: 4, storesMinima: true)
-    case .centeredBytes: .codes(bits: 8, storesMinima: false)
-    case .bytes: .codes(bits: 8, storesMinima: true)
+    case .centeredNibbles: .centeredNibbles
+    case .nibbles: .nibbles
+    case .centeredBytes: .centeredBytes
+    case .bytes: .bytes
     case nil: .elements(.float16)
     }
   }
@@ -149,30 +150,24 @@ struct WeightLoader {
     }
   }
 
-  private func packCodes(
-    of tensor: GGUFTensor, from firstRow: Int, in matrix: PackedMatrix
-  ) throws(MemoryError) {
+  private func packCodes(of tensor: GGUFTensor, from firstRow: Int, in matrix: PackedMatrix) {
     let inputs = matrix.inputWidth
-    let outputs = matrix.format.panelOutputs
     let blocks = inputs / WeightFormat.blockInputs
-    var codes = try Buffer<UInt8>(count: outputs * inputs)
-    var scales = try Buffer<UInt16>(count: outputs * blocks)
-    var minima = try Buffer<UInt16>(count: outputs * blocks)
-    for panel in 0..<matrix.panelCount {
+    let instructionSet = instructionSet
+    workers.forEachIndex(below: matrix.panelCount) { panel, _ in
       let rows = matrix.outputs(ofPanel: panel)
-      codes.withMutableSpan { codes in
-        scales.withMutableSpan { scales in
-          minima.withMutableSpan { minima in
-            tensor.writeCodes(
-              ofRows: firstRow + rows.lowerBound..<firstRow + rows.upperBound, to: &codes,
-              scales: &scales, minima: &minima)
-            matrix.pack(
-              panel: panel, codes: codes.span.extracting(0..<rows.count * inputs),
-              scales: scales.span.extracting(0..<rows.count * blocks),
-              minima: minima.span.extracting(0..<rows.count * blocks), for: instructionSet)
-          }
-        }
-      }
+      var codes = [UInt8](repeating: 0, count: rows.count * inputs)
+      var scales = [UInt16](repeating: 0, count: rows.count * blocks)
+      var minima = scales
+      var codeSpan = codes.mutableSpan
+      var scaleSpan = scales.mutableSpan
+      var minimumSpan = minima.mutableSpan
+      tensor.writeCodes(
+        ofRows: firstRow + rows.lowerBound..<firstRow + rows.upperBound, to: &codeSpan,
+        scales: &scaleSpan, minima: &minimumSpan)
+      matrix.pack(
+        panel: panel, codes: codes.span, scales: scales.span, minima: minima.span,
+        for: instructionSet)
     }
   }
 }

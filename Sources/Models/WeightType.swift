@@ -1,4 +1,4 @@
-public import StreamingAttention
+import StreamingAttention
 
 /// How a model's weight matrices are held.
 public enum WeightType: Sendable, CaseIterable {
@@ -24,10 +24,5 @@ public enum WeightType: Sendable, CaseIterable {
     case .bfloat16: .bfloat16
     case .file: nil
     }
-  }
-
-  /// The fastest one within half a percent of f32's perplexity: `file` where the CPU has int8 dot products.
-  public static func preferred(for instructionSet: InstructionSet) -> WeightType {
-    instructionSet == .avx512bf16 ? .file : .float16
   }
 }

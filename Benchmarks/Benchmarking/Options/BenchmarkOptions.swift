@@ -44,7 +44,7 @@ package struct BenchmarkOptions: Sendable, Equatable {
       types: [.float32, .float16, .bfloat16].map { StoredTypes(key: $0, value: $0) },
       positions: [.none, .rope, .alibi], threads: [threads], queryLengths: [128],
       instructionSets: [instructionSet], depths: [0, 8_192, 32_768, 131_072],
-      weightType: .preferred(for: instructionSet),
-      alibiEpsilon: nil, needles: .planted, anchorRun: nil, repeats: nil, attempts: 3, seed: 1)
+      weightType: .file, alibiEpsilon: nil, needles: .planted, anchorRun: nil, repeats: nil,
+      attempts: 3, seed: 1)
   }
 }

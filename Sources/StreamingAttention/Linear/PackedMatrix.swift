@@ -1,52 +1,5 @@
-package import KernelTable
+import KernelTable
 package import Memory
-
-/// How a matrix holds its weights.
-package enum WeightFormat: Sendable, Equatable {
-  /// Each weight by itself.
-  case elements(ElementType)
-  /// Codes with a scale and a minimum for each output and 32 inputs.
-  case codes(CodeFormat)
-
-  /// Inputs that share a scale and a minimum.
-  package static let blockInputs = CodeFormat.blockInputs
-
-  /// Codes of 4 or 8 bits; where no minima are stored, they are −8 or −128 scales.
-  package static func codes(bits: Int, storesMinima: Bool) -> WeightFormat {
-    switch (bits, storesMinima) {
-    case (4, false): .codes(.centeredNibbles)
-    case (4, true): .codes(.nibbles)
-    case (8, false): .codes(.centeredBytes)
-    case (8, true): .codes(.bytes)
-    default: preconditionFailure("codes of \(bits) bits; 4 or 8 are allowed")
-    }
-  }
-
-  /// Outputs of a panel.
-  package var panelOutputs: Int {
-    switch self {
-    case .elements: 64
-    case .codes: CodeFormat.panelOutputs
-    }
-  }
-
-  /// Whether rows of this many inputs can be held.
-  package func takes(inputWidth: Int) -> Bool {
-    switch self {
-    case .elements: true
-    case .codes: inputWidth % CodeFormat.blockInputs == 0
-    }
-  }
-
-  func panelBytes(inputWidth: Int) -> Int {
-    switch self {
-    case .elements(.float32): inputWidth * 256
-    case .elements(.float16): inputWidth * 128
-    case .elements(.bfloat16): (inputWidth + 1) / 2 * 256
-    case .codes(let format): inputWidth / CodeFormat.blockInputs * format.blockBytes
-    }
-  }
-}
 
 /// A weight matrix `[output][input]` in panels of 64 or 32 outputs, as the tiles read it.
 ///
@@ -68,18 +21,20 @@ package enum WeightFormat: Sendable, Equatable {
     self.inputWidth = inputWidth
     self.outputWidth = outputWidth
     self.format = format
-    let panelCount = (outputWidth + format.panelOutputs - 1) / format.panelOutputs
-    (block, offset) = try memory.take(panelCount * format.panelBytes(inputWidth: inputWidth))
+    (block, offset) = try memory.take(
+      format.byteCount(inputWidth: inputWidth, outputWidth: outputWidth))
   }
 
   /// What its products read.
   package var rowForm: RowForms { format.rowForm }
 
   /// Panels; the last one may be ragged.
-  package var panelCount: Int { (outputWidth + format.panelOutputs - 1) / format.panelOutputs }
+  package var panelCount: Int { format.panelCount(outputWidth: outputWidth) }
 
   /// Bytes that the weights take.
-  package var byteCount: Int { panelCount * panelBytes }
+  package var byteCount: Int {
+    format.byteCount(inputWidth: inputWidth, outputWidth: outputWidth)
+  }
 
   var panelBytes: Int { format.panelBytes(inputWidth: inputWidth) }
 

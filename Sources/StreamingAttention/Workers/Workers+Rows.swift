@@ -1,9 +1,26 @@
 extension Workers {
-  /// What `forEachRow` hands to its C function.
-  @unsafe private struct Rows {
-    var start: UnsafeMutablePointer<Float>?
-    var width: Int
-    var body: (Int, Int, inout MutableSpan<Float>) -> Void
+  /// What `forEachIndex` hands to its C function.
+  private struct Indices {
+    var body: (Int, Int) -> Void
+  }
+
+  /// Calls `body` with (index, worker) for every index below `count`, shared among the workers, in ascending order.
+  ///
+  /// If `cancellation` is set on the way, indices may be left out, and the result is false.
+  @discardableResult
+  package func forEachIndex(
+    below count: Int, cancellation: CancellationFlag? = nil,
+    _ body: @Sendable (_ index: Int, _ worker: Int) -> Void
+  ) -> Bool {
+    withoutActuallyEscaping(body) { body in
+      var indices = Indices(body: body)
+      return unsafe withUnsafeMutablePointer(to: &indices) { context in
+        // SAFETY: `run` returns when the last body has, so `indices` outlives every use.
+        unsafe run(count, context: context, cancellation: cancellation) { context, index, worker in
+          unsafe context.assumingMemoryBound(to: Indices.self).pointee.body(index, worker)
+        }
+      }
+    }
   }
 
   /// Calls `body` with (row, worker, elements of the row) for every row of a buffer, shared among the workers.
@@ -22,21 +39,13 @@ extension Workers {
       "\(elements.count) elements are not whole rows of \(rowWidth)")
     let rowCount = elements.count / rowWidth
     return unsafe elements.withUnsafeMutableBufferPointer { buffer in
-      withoutActuallyEscaping(body) { body in
-        var rows = unsafe Rows(start: buffer.baseAddress, width: rowWidth, body: body)
-        // SAFETY: row r touches [r·width, (r+1)·width) only, every row is handed out once, and `run` returns when
-        // the last body has; so `rows` and the buffer outlive every use.
-        return unsafe withUnsafeMutablePointer(to: &rows) { context in
-          unsafe run(rowCount, context: context, cancellation: cancellation) {
-            context, row, worker in
-            let rows = unsafe context.assumingMemoryBound(to: Rows.self)
-            let width = unsafe rows.pointee.width
-            let row0 = unsafe rows.pointee.start.map { unsafe $0 + row * width }
-            let elements = unsafe UnsafeMutableBufferPointer(start: row0, count: width)
-            var span = unsafe elements.mutableSpan
-            unsafe rows.pointee.body(row, worker, &span)
-          }
-        }
+      // SAFETY: row r touches [r·width, (r+1)·width) only, every row is handed out once, and `forEachIndex` returns when
+      // the last body has.
+      nonisolated(unsafe) let buffer = unsafe buffer
+      return forEachIndex(below: rowCount, cancellation: cancellation) { row, worker in
+        let elements = unsafe buffer.extracting(row * rowWidth..<(row + 1) * rowWidth)
+        var span = unsafe elements.mutableSpan
+        body(row, worker, &span)
       }
     }
   }

@@ -129,30 +129,30 @@ struct CodeKernelsTests {
   @Test(
     "joined and gated products are those of their parts, to the bit", arguments: instructionSets)
   func joined(instructionSet: InstructionSet) throws {
-    let bench = try ProductBench(instructionSet)
+    let harness = try ProductHarness(instructionSet)
     let (inputs, width, rowCount) = (64, 96, 9)
-    let rows = bench.generator.normalFloats(inputs * rowCount)
+    let rows = harness.generator.normalFloats(inputs * rowCount)
     let formats: [WeightFormat] = [
       .codes(.nibbles), .elements(.float16), .elements(.bfloat16), .codes(.centeredBytes),
       .elements(.float32),
     ]
     for (index, format) in formats.enumerated() {
       let (next, other) = (formats[(index + 1) % 5], formats[(index + 2) % 5])
-      let gate = try bench.matrix(inputs, width, format)
+      let gate = try harness.matrix(inputs, width, format)
       let matrices = [
-        gate, try bench.matrix(inputs, 33, next), try bench.matrix(inputs, 65, other),
+        gate, try harness.matrix(inputs, 33, next), try harness.matrix(inputs, 65, other),
       ]
-      let parts = try matrices.flatMap { try bench.product(rows, $0) }
-      #expect(try bench.joined(rows, matrices) == parts)
+      let parts = try matrices.flatMap { try harness.product(rows, $0) }
+      #expect(try harness.joined(rows, matrices) == parts)
 
       for upFormat in [format, next] {
-        let up = try bench.matrix(inputs, width, upFormat)
-        let gates = try bench.gates(bench.product(rows, gate), by: bench.product(rows, up))
+        let up = try harness.matrix(inputs, width, upFormat)
+        let gates = try harness.gates(harness.product(rows, gate), by: harness.product(rows, up))
         for downFormat in [format, other] {
-          let down = try bench.matrix(width, 40, downFormat)
-          let expected = try bench.product(gates, down)
+          let down = try harness.matrix(width, 40, downFormat)
+          let expected = try harness.product(gates, down)
           #expect(
-            try bench.gated(rows, gate, up, down) == expected,
+            try harness.gated(rows, gate, up, down) == expected,
             "\(format) and \(upFormat), then \(downFormat)")
         }
       }
@@ -183,5 +183,39 @@ struct CodeKernelsTests {
     var outputSpan = output.mutableSpan
     try dense.multiply(by: matrix, into: &outputSpan)
     #expect(output == expected)
+  }
+
+  @Test(
+    "once memory has grown, products allocate nothing",
+    .enabled(if: AllocationCount.isAvailable), arguments: instructionSets)
+  func allocations(instructionSet: InstructionSet) throws {
+    let harness = try ProductHarness(instructionSet, workerCount: 1)
+    let query = try harness.matrix(64, 64, .nibbles)
+    let key = try harness.matrix(64, 32, .centeredBytes)
+    let (gate, up) = (try harness.matrix(64, 96, .nibbles), try harness.matrix(64, 96, .nibbles))
+    let down = try harness.matrix(96, 64, .centeredNibbles)
+    for rowCount in [1, 9] {
+      var rows = harness.generator.normalFloats(64 * rowCount)
+      var queries = rows
+      var keys = [Float](repeating: 0, count: 32 * rowCount)
+      var values = keys
+      func layer() throws(AttentionError) {
+        var queriesSpan = queries.mutableSpan
+        var keysSpan = keys.mutableSpan
+        var valuesSpan = values.mutableSpan
+        try harness.dense.load(rows.span, width: 64, as: .codes)
+        try harness.dense.multiply(
+          by: query, into: &queriesSpan, by: key, into: &keysSpan, by: key, into: &valuesSpan,
+          accumulating: false, cancellation: nil)
+        try harness.dense.loadGated(gate: gate, up: up, as: down.rowForm)
+        var rowsSpan = rows.mutableSpan
+        try harness.dense.multiply(by: down, into: &rowsSpan, accumulating: true)
+      }
+      // Rows and gated rows change places in each call, so both have grown after two.
+      try layer()
+      try layer()
+      let count = try AllocationCount.during { () throws(AttentionError) in try layer() }
+      #expect(count == 0, "\(rowCount) rows")
+    }
   }
 }

@@ -2,15 +2,15 @@ import StreamingAttention
 import TestSupport
 
 /// Random matrices of every format and their products, by the kernels of one instruction set.
-final class ProductBench {
+final class ProductHarness {
   let instructionSet: InstructionSet
   let dense: DenseKernels
   let memory = WeightMemory()
   var generator = SeededGenerator(seed: 35)
 
-  init(_ instructionSet: InstructionSet) throws {
+  init(_ instructionSet: InstructionSet, workerCount: Int = 2) throws {
     self.instructionSet = instructionSet
-    dense = try DenseKernels(workers: Workers(count: 2), instructionSet: instructionSet)
+    dense = try DenseKernels(workers: Workers(count: workerCount), instructionSet: instructionSet)
   }
 
   func matrix(_ inputs: Int, _ outputs: Int, _ format: WeightFormat) throws -> PackedMatrix {
