@@ -54,6 +54,10 @@ struct PageView {
   var streams: Bool
 }
 
+/// Whether the task multiplies bf16 by dot products; otherwise it is widened to f32.
+@inline(__always)
+func dotsPairs(_ task: UnsafePointer<LeafTask>) -> Bool { hasPairDots && task.pointee.dotsPairs }
+
 /// Slots of an entry that a query at `position` sees.
 @inline(__always)
 func visibleSlots(_ entry: LeafEntry, _ position: Int, _ visibility: Visibility) -> SlotRange {
@@ -208,7 +212,7 @@ func computeScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
 ) {
-  let leftBytes = page.keyElement.isBFloat16 && !multipliesPairs ? 8 : 4
+  let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
   let blockRows = rows > tileRows ? 16_384 / page.keyRowBytes : page.keyRows
   var done = 0
   while done < page.keyRows {
@@ -222,7 +226,7 @@ func computeScores(
           leftRowBytes: scratch.queryRowBytes, right: page.keys + done * page.keyRowBytes,
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
-          asksAhead: asksAhead && row == 0),
+          asksAhead: asksAhead && row == 0, dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
     }
@@ -259,7 +263,7 @@ func advanceRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int
 ) {
-  let rounds = multipliesPairs && page.valueElement.isBFloat16
+  let rounds = dotsPairs(task) && page.valueElement.isBFloat16
   let stride = task.pointee.outputStride
   var row = 0
   while row < rows {
@@ -346,7 +350,7 @@ func addSlots(
   let element = page.valueElement
   let isPaired = element.isBFloat16
   let bytes = element.isFloat16 ? 2 : 4
-  let isRounded = isPaired && multipliesPairs
+  let isRounded = isPaired && dotsPairs(task)
   let leftRowBytes = isRounded ? 128 : 256
   let left =
     (isRounded ? Raw(scratch.rounded) : Raw(scratch.scores)) + low
@@ -366,7 +370,8 @@ func addSlots(
           right: panel + low * width * bytes, rightRowBytes: width * bytes, count: high - low,
           groupCount: width / 16,
           result: task.pointee.outputs + (firstRow + row) * padded + channel,
-          resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start),
+          resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start,
+          dotsPairs: isRounded),
         element, adds: true)
       row += tileRows
     }
@@ -412,16 +417,19 @@ func addCutPair(
       let pairs = attention_mask_pairs(
         attention_load_pairs(panel + (pair * width + at) * 4), mask)
       let sum = attention_load(output + channel + at)
-      #if KERNELS_AVX512BF16
-      let factor = attention_splat_pair(scratch.rounded + 64 * row + 2 * pair)
-      let result = attention_dot_pairs(sum, factor, pairs)
-      #else
       let factor = scratch.scores + 64 * row + 2 * pair
-      let half = attention_fma(
-        attention_splat(factor[0]), attention_first_of_pairs(pairs), sum)
-      let result = attention_fma(
-        attention_splat(factor[1]), attention_second_of_pairs(pairs), half)
-      #endif
+      var result = sum
+      if dotsPairs(task) {
+        #if KERNELS_AVX512BF16
+        result = attention_dot_pairs(
+          sum, attention_splat_pair(scratch.rounded + 64 * row + 2 * pair), pairs)
+        #endif
+      } else {
+        result = attention_fma(
+          attention_splat(factor[0]), attention_first_of_pairs(pairs), result)
+        result = attention_fma(
+          attention_splat(factor[1]), attention_second_of_pairs(pairs), result)
+      }
       attention_store(output + channel + at, result)
       at += 16
     }

@@ -16,7 +16,7 @@ func packLeftRows(_ task: UnsafePointer<PackTask>) {
         withUnsafePointer(to: &last) {
           storePairedRow(
             Raw($0).assumingMemoryBound(to: Float.self), 1,
-            to + width / 2 * (multipliesPairs ? 4 : 8))
+            to + width / 2 * (hasPairDots ? 4 : 8))
         }
       }
     } else {
@@ -90,7 +90,8 @@ func multiplyPanels(_ task: UnsafePointer<PanelTask>) {
             leftRowBytes: task.pointee.rowBytes, right: right, rightRowBytes: storedRowBytes,
             count: storedRows, groupCount: 4, result: isWhole ? output : block,
             resultStride: isWhole ? task.pointee.outputStride : 64,
-            streams: task.pointee.rowCount <= 3, asksAhead: task.pointee.rowCount <= 3), element,
+            streams: task.pointee.rowCount <= 3, asksAhead: task.pointee.rowCount <= 3,
+            dotsPairs: hasPairDots), element,
           adds: false)
         if !isWhole {
           copyBlock(

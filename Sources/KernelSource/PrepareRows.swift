@@ -35,7 +35,7 @@ func prepareRows(
     let target = scratch.queries + row * scratch.queryRowBytes
     if task.pointee.keyElement.isBFloat16 {
       pairRow(ordered, pairs, width, scratch.turned)
-      if asFloats {
+      if asFloats || !dotsPairs(task) {
         target.copyMemory(from: scratch.turned, byteCount: (width + 1) / 2 * 8)
       } else {
         storePairedRow(scratch.turned, (width + 1) / 2, target)

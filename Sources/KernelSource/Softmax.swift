@@ -28,10 +28,10 @@ func advance(
     s2 = attention_keep(s2, low &- 32, high &- 32, -.infinity)
     s3 = attention_keep(s3, low &- 48, high &- 48, -.infinity)
   }
-  let best = attention_largest(
-    attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3)))
+  let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
   var sum = attention_load(lanes)
-  if best > maximum.pointee {
+  if attention_any_above(highest, maximum.pointee) != 0 {
+    let best = attention_largest(highest)
     let factor = attention_exp2(attention_splat(maximum.pointee - best))
     maximum.pointee = best
     sum = attention_multiply(sum, factor)
@@ -43,7 +43,7 @@ func advance(
     }
   }
   let m = maximum.pointee
-  if m == -.infinity && best == -.infinity {
+  if m == -.infinity && attention_largest(highest) == -.infinity {
     // Nothing visible so far, or scores of −∞ only: the row weighs nothing.
     attention_store(scores, Vector())
     attention_store(scores + 16, Vector())

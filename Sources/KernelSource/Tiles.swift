@@ -13,70 +13,85 @@ typealias Raw = UnsafeRawPointer
 
 /// How a matrix whose 64 columns stand side by side is read, and what multiplies it.
 ///
-/// `step` names one stored row: one input for f32 and f16, two that share 32-bit lanes for bf16.
+/// A stored row is one input for f32 and f16, two that share 32-bit lanes for bf16; widened, these are its two halves.
 protocol Operand {
   associatedtype Left
+  associatedtype Right
   /// Bytes of 16 columns of a stored row.
   static var groupBytes: Int { get }
   /// Bytes of the left factor for one stored row.
   static var leftBytes: Int { get }
-  static func left(_ address: Raw) -> Left
-  static func multiply(_ sum: Vector, _ left: Left, _ right: Raw) -> Vector
+  /// Products that a stored row takes for each sum.
+  static var halves: Int { get }
+  static func left(_ address: Raw, _ half: Int) -> Left
+  static func right(_ address: Raw, _ half: Int) -> Right
+  static func multiply(_ sum: Vector, _ left: Left, _ right: Right) -> Vector
 }
 
 enum Float32Operand: Operand {
   @inline(__always) static var groupBytes: Int { 64 }
   @inline(__always) static var leftBytes: Int { 4 }
-  @inline(__always) static func left(_ address: Raw) -> Vector {
+  @inline(__always) static var halves: Int { 1 }
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
     attention_splat(address.loadUnaligned(as: Float.self))
   }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Raw) -> Vector {
-    attention_fma(left, attention_load(right), sum)
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
+    attention_load(address)
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
+    attention_fma(left, right, sum)
   }
 }
 
 enum Float16Operand: Operand {
   @inline(__always) static var groupBytes: Int { 32 }
   @inline(__always) static var leftBytes: Int { 4 }
-  @inline(__always) static func left(_ address: Raw) -> Vector {
+  @inline(__always) static var halves: Int { 1 }
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
     attention_splat(address.loadUnaligned(as: Float.self))
   }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Raw) -> Vector {
-    attention_fma(left, attention_load_half(right), sum)
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
+    attention_load_half(address)
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
+    attention_fma(left, right, sum)
   }
 }
 
 #if KERNELS_AVX512BF16
 /// Both factors in bf16 pairs, by the dot-product instruction.
-enum BFloat16Operand: Operand {
+enum DottedPairOperand: Operand {
   @inline(__always) static var groupBytes: Int { 64 }
   @inline(__always) static var leftBytes: Int { 4 }
-  @inline(__always) static func left(_ address: Raw) -> Pairs { attention_splat_pair(address) }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Pairs, _ right: Raw) -> Vector {
-    attention_dot_pairs(sum, left, attention_load_pairs(right))
+  @inline(__always) static var halves: Int { 1 }
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Pairs {
+    attention_splat_pair(address)
   }
-}
-#else
-/// bf16 pairs widened to f32; the left factor stays in f32, two numbers for each stored row.
-enum BFloat16Operand: Operand {
-  struct Two {
-    var first: Vector
-    var second: Vector
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Pairs {
+    attention_load_pairs(address)
   }
-  @inline(__always) static var groupBytes: Int { 64 }
-  @inline(__always) static var leftBytes: Int { 8 }
-  @inline(__always) static func left(_ address: Raw) -> Two {
-    Two(
-      first: attention_splat(address.loadUnaligned(as: Float.self)),
-      second: attention_splat((address + 4).loadUnaligned(as: Float.self)))
-  }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Two, _ right: Raw) -> Vector {
-    let pairs = attention_load_pairs(right)
-    let half = attention_fma(left.first, attention_first_of_pairs(pairs), sum)
-    return attention_fma(left.second, attention_second_of_pairs(pairs), half)
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Pairs, _ right: Pairs) -> Vector {
+    attention_dot_pairs(sum, left, right)
   }
 }
 #endif
+
+/// bf16 pairs widened to f32; the left factor stays in f32, two numbers for each stored row.
+enum WidenedPairOperand: Operand {
+  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var leftBytes: Int { 8 }
+  @inline(__always) static var halves: Int { 2 }
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
+    attention_splat((address + 4 * half).loadUnaligned(as: Float.self))
+  }
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
+    let pairs = attention_load_pairs(address)
+    return half == 0 ? attention_first_of_pairs(pairs) : attention_second_of_pairs(pairs)
+  }
+  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
+    attention_fma(left, right, sum)
+  }
+}
 
 /// Groups of 16 columns that a tile of m rows takes at once, so that its sums fit the registers.
 @inline(__always)
@@ -107,35 +122,62 @@ var largestTile: Int {
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
-  _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>, _ left: Raw,
-  _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int, _ asksAhead: Bool
+  _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>,
+  _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
+  _ asksAhead: Bool
 ) {
   var left = left
   var right = right
   var step = 0
-  while step < count {
-    if asksAhead {
+  if asksAhead {
+    while step < count {
       var line = 0
       while line < groups * O.groupBytes {
         attention_prefetch_far(right + farAhead + line)
         attention_prefetch(right + nearAhead + line)
         line += 64
       }
+      addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
+      left += O.leftBytes
+      right += rightRowBytes
+      step += 1
     }
+    return
+  }
+  // Two at a time: the end of a loop that turns fewer times is foreseen.
+  while step + 1 < count {
+    addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
+    addStep(operand, rows, groups, &sum, left + O.leftBytes, leftRowBytes, right + rightRowBytes)
+    left += 2 * O.leftBytes
+    right += 2 * rightRowBytes
+    step += 2
+  }
+  if step < count { addStep(operand, rows, groups, &sum, left, leftRowBytes, right) }
+}
+
+/// One stored row of `tile`; halves one after the other, so that what is widened for one leaves its registers to the other.
+@inline(__always)
+func addStep<O: Operand, let sums: Int>(
+  _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>, _ left: Raw,
+  _ leftRowBytes: Int, _ right: Raw
+) {
+  var half = 0
+  while half < O.halves {
+    let right0 = O.right(right, half)
+    let right1 = groups > 1 ? O.right(right + O.groupBytes, half) : right0
+    let right2 = groups > 2 ? O.right(right + 2 * O.groupBytes, half) : right0
+    let right3 = groups > 3 ? O.right(right + 3 * O.groupBytes, half) : right0
     var row = 0
     while row < rows {
-      let factor = O.left(left + row * leftRowBytes)
-      var group = 0
-      while group < groups {
-        let at = row * groups + group
-        sum[unchecked: at] = O.multiply(sum[unchecked: at], factor, right + group * O.groupBytes)
-        group += 1
-      }
+      let factor = O.left(left + row * leftRowBytes, half)
+      let at = row * groups
+      sum[unchecked: at] = O.multiply(sum[unchecked: at], factor, right0)
+      if groups > 1 { sum[unchecked: at + 1] = O.multiply(sum[unchecked: at + 1], factor, right1) }
+      if groups > 2 { sum[unchecked: at + 2] = O.multiply(sum[unchecked: at + 2], factor, right2) }
+      if groups > 3 { sum[unchecked: at + 3] = O.multiply(sum[unchecked: at + 3], factor, right3) }
       row += 1
     }
-    left += O.leftBytes
-    right += rightRowBytes
-    step += 1
+    half += 1
   }
 }
 
@@ -192,6 +234,8 @@ struct Product {
   var streams: Bool
   /// Whether the lines to come are asked for.
   var asksAhead: Bool
+  /// Whether a right matrix in bf16 pairs meets a left one in such pairs; otherwise that is f32.
+  var dotsPairs: Bool
 }
 
 /// All groups of the right matrix, in passes that fit the registers; `rows` is literal.
@@ -233,27 +277,42 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
 @inline(never) func float16Rows1(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 1, p, adds)
 }
-@inline(never) func bfloat16Rows1(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 1, p, adds)
+@inline(never) func widenedRows1(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 1, p, adds)
 }
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows1(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 1, p, adds)
+}
+#endif
 @inline(never) func float32Rows2(_ p: Product, _ adds: Bool) {
   passes(Float32Operand.self, 2, p, adds)
 }
 @inline(never) func float16Rows2(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 2, p, adds)
 }
-@inline(never) func bfloat16Rows2(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 2, p, adds)
+@inline(never) func widenedRows2(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 2, p, adds)
 }
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows2(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 2, p, adds)
+}
+#endif
 @inline(never) func float32Rows3(_ p: Product, _ adds: Bool) {
   passes(Float32Operand.self, 3, p, adds)
 }
 @inline(never) func float16Rows3(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 3, p, adds)
 }
-@inline(never) func bfloat16Rows3(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 3, p, adds)
+@inline(never) func widenedRows3(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 3, p, adds)
 }
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows3(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 3, p, adds)
+}
+#endif
 #if !KERNELS_BASELINE
 @inline(never) func float32Rows4(_ p: Product, _ adds: Bool) {
   passes(Float32Operand.self, 4, p, adds)
@@ -261,32 +320,47 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
 @inline(never) func float16Rows4(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 4, p, adds)
 }
-@inline(never) func bfloat16Rows4(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 4, p, adds)
+@inline(never) func widenedRows4(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 4, p, adds)
 }
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows4(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 4, p, adds)
+}
+#endif
 @inline(never) func float32Rows5(_ p: Product, _ adds: Bool) {
   passes(Float32Operand.self, 5, p, adds)
 }
 @inline(never) func float16Rows5(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 5, p, adds)
 }
-@inline(never) func bfloat16Rows5(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 5, p, adds)
+@inline(never) func widenedRows5(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 5, p, adds)
 }
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows5(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 5, p, adds)
+}
+#endif
 @inline(never) func float32Rows6(_ p: Product, _ adds: Bool) {
   passes(Float32Operand.self, 6, p, adds)
 }
 @inline(never) func float16Rows6(_ p: Product, _ adds: Bool) {
   passes(Float16Operand.self, 6, p, adds)
 }
-@inline(never) func bfloat16Rows6(_ p: Product, _ adds: Bool) {
-  passes(BFloat16Operand.self, 6, p, adds)
+@inline(never) func widenedRows6(_ p: Product, _ adds: Bool) {
+  passes(WidenedPairOperand.self, 6, p, adds)
+}
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows6(_ p: Product, _ adds: Bool) {
+  passes(DottedPairOperand.self, 6, p, adds)
 }
 #endif
+#endif
 
-/// Whether bf16 factors on the left are stored as bf16 pairs here (else as f32).
+/// Whether this instruction set has dot products of bf16 pairs.
 @inline(__always)
-var multipliesPairs: Bool {
+var hasPairDots: Bool {
   #if KERNELS_AVX512BF16
   return true
   #else
@@ -295,58 +369,21 @@ var multipliesPairs: Bool {
 }
 
 /// result = left × right, or result += left × right; at most `largestTile` rows.
-///
-/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
-/// stored rows that all passes see before the next block comes, a row or two at a time so that whole lines are
-/// read first (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
-@inline(__always)
+@inline(never)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  multiplyTile(p, element, adds)
-  #else
-  if p.streams && p.rows > 1 {
-    multiplyBlocks(p, element, adds)
-  } else {
-    multiplyTile(p, element, adds)
+  #if KERNELS_AVX512BF16
+  if p.dotsPairs && element.isBFloat16 {
+    multiplyDotted(p, adds)
+    return
   }
   #endif
-}
-
-#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
-@inline(never)
-func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
-  let blockRows = 2048 / p.rightRowBytes
-  let leftBytes = element.isBFloat16 ? 8 : 4
-  let most = element.isFloat16 || element.isBFloat16 ? 2 : 1
-  var done = 0
-  while done < p.count {
-    var part = p
-    part.count = p.count - done < blockRows ? p.count - done : blockRows
-    part.right = p.right + done * p.rightRowBytes
-    var row = 0
-    while row < p.rows {
-      part.rows = p.rows - row < most ? p.rows - row : most
-      part.left = p.left + row * p.leftRowBytes + done * leftBytes
-      part.result = p.result + row * p.resultStride
-      multiplyTile(part, element, adds || done > 0)
-      part.asksAhead = false
-      row += part.rows
-    }
-    done += part.count
-  }
-}
-#endif
-
-/// One tile, or the rows of one that is taken in blocks.
-@inline(never)
-func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   switch (element, p.rows) {
   case (.float32, 1): float32Rows1(p, adds)
   case (.float32, 2): float32Rows2(p, adds)
   case (.float16, 1): float16Rows1(p, adds)
   case (.float16, 2): float16Rows2(p, adds)
-  case (.bfloat16, 1): bfloat16Rows1(p, adds)
-  case (.bfloat16, 2): bfloat16Rows2(p, adds)
+  case (.bfloat16, 1): widenedRows1(p, adds)
+  case (.bfloat16, 2): widenedRows2(p, adds)
   #if !KERNELS_BASELINE
   case (.float32, 4): float32Rows4(p, adds)
   case (.float32, 5): float32Rows5(p, adds)
@@ -354,12 +391,26 @@ func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   case (.float16, 4): float16Rows4(p, adds)
   case (.float16, 5): float16Rows5(p, adds)
   case (.float16, 6): float16Rows6(p, adds)
-  case (.bfloat16, 4): bfloat16Rows4(p, adds)
-  case (.bfloat16, 5): bfloat16Rows5(p, adds)
-  case (.bfloat16, 6): bfloat16Rows6(p, adds)
+  case (.bfloat16, 4): widenedRows4(p, adds)
+  case (.bfloat16, 5): widenedRows5(p, adds)
+  case (.bfloat16, 6): widenedRows6(p, adds)
   #endif
   case (.float32, _): float32Rows3(p, adds)
   case (.float16, _): float16Rows3(p, adds)
-  case (.bfloat16, _): bfloat16Rows3(p, adds)
+  case (.bfloat16, _): widenedRows3(p, adds)
   }
 }
+
+#if KERNELS_AVX512BF16
+@inline(never)
+func multiplyDotted(_ p: Product, _ adds: Bool) {
+  switch p.rows {
+  case 1: dottedRows1(p, adds)
+  case 2: dottedRows2(p, adds)
+  case 3: dottedRows3(p, adds)
+  case 4: dottedRows4(p, adds)
+  case 5: dottedRows5(p, adds)
+  default: dottedRows6(p, adds)
+  }
+}
+#endif

@@ -6,12 +6,12 @@ import KernelTable
 @inline(__always)
 func widens(_ task: UnsafePointer<LeafTask>) -> Bool {
   task.pointee.widensPages
-    && (isWidened(task.pointee.keyElement) || isWidened(task.pointee.valueElement))
+    && (isWidened(task, task.pointee.keyElement) || isWidened(task, task.pointee.valueElement))
 }
 
 @inline(__always)
-func isWidened(_ element: StoredElement) -> Bool {
-  element.isFloat16 || (element.isBFloat16 && !multipliesPairs)
+func isWidened(_ task: UnsafePointer<LeafTask>, _ element: StoredElement) -> Bool {
+  element.isFloat16 || (element.isBFloat16 && !dotsPairs(task))
 }
 
 /// Whether any row sees a slot of the entry.
@@ -49,7 +49,7 @@ func widenPage(
   _ page: Raw, _ isMany: Bool
 ) -> PageView {
   var view = storedView(task, page, false)
-  if entry.pointee.slotTurns >= 0 || isWidened(view.keyElement) {
+  if entry.pointee.slotTurns >= 0 || isWidened(task, view.keyElement) {
     widenKeys(task, page, scratch.keys)
     if entry.pointee.slotTurns >= 0, let turns = task.pointee.slotTurns {
       turnKeys(
@@ -60,7 +60,7 @@ func widenPage(
     view.keyElement = .float32
     view.keyRowBytes = 256
   }
-  if isMany && task.pointee.widensPages && isWidened(view.valueElement) {
+  if isMany && task.pointee.widensPages && isWidened(task, view.valueElement) {
     widenValues(task, view.values, scratch.values)
     view.values = Raw(scratch.values)
     view.valueElement = .float32

@@ -126,6 +126,9 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var widensPages: Bool
   /// Whether memory is asked for ahead where few rows wait for it; changes no bit.
   package var asksAhead: Bool
+  /// Whether bf16 keys and values meet queries and probabilities rounded to bf16, where the instruction set has dot products of
+  /// them; elsewhere, and if not set, bf16 is widened to f32.
+  package var dotsPairs: Bool
 
   // MARK: Result
   package var maxima: UnsafeMutablePointer<Float>
@@ -196,6 +199,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe slotTurns = nil
     unsafe widensPages = false
     unsafe asksAhead = false
+    unsafe dotsPairs = true
     unsafe self.maxima = maxima
     unsafe self.denominators = denominators
     unsafe self.outputs = outputs

@@ -36,11 +36,11 @@ package struct AttentionWork: Sendable, Equatable {
 
   /// Billions of operations per second that the machine could do of this work.
   ///
-  /// bf16 keys or values are multiplied by dot products where the instruction set has them, all else by
+  /// bf16 keys or values may be multiplied by dot products, where the instruction set has them, or widened; all else by
   /// multiply-add.
   package func peak(_ limits: MeasuredLimits) -> Double {
     func peak(_ type: ElementType) -> Double {
-      type == .bfloat16 ? limits.bfloatDot ?? limits.multiplyAdd : limits.multiplyAdd
+      type == .bfloat16 ? max(limits.bfloatDot ?? 0, limits.multiplyAdd) : limits.multiplyAdd
     }
     // Half of the work at each speed.
     return 2 / (1 / peak(types.key) + 1 / peak(types.value))

@@ -66,7 +66,7 @@ struct KnownAnswer {
     let group = attention.queryHeads / stored.kvHeads
     let kvHead = queryHead / group
     let width = stored.keyWidth
-    let rounds = reader.instructionSet == .avx512bf16
+    let rounds = reader.dotsPairs
     valueWidth = stored.valueWidth
     slope = attention.alibi.map { Double($0.slopes[queryHead]) } ?? 0
     sink = attention.sinks.map { Double($0[queryHead]) }

@@ -56,6 +56,14 @@ ATTENTION_INLINE float attention_largest(attention_f32x16 v) {
   return m;
 #endif
 }
+/* Whether any lane is above the number. */
+ATTENTION_INLINE int attention_any_above(attention_f32x16 v, float x) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(x), _CMP_GT_OQ) != 0;
+#else
+  return attention_largest(v) > x;
+#endif
+}
 /* In a fixed order: eights, fours, twos, one. */
 ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
   float a[16];
@@ -66,18 +74,24 @@ ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
 }
 ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
 
-/* 2^x. Polynomial of degree 6 on [-1/2, 1/2], relative error 1.9e-9 before rounding, 8e-8 after.
-   0 below about -150 (AVX-512) or -126 (elsewhere); NaN stays NaN. x must not exceed 126. */
+/* 2^x by a polynomial of degree 6 on the fraction of x, which AVX-512 takes from [0, 1] (relative error 2.0e-9 before rounding, 6.5e-8
+   after) and others from [-1/2, 1/2] (1.9e-9 and 8e-8). 0 below about -150 (AVX-512) or -126 (elsewhere), -infinity included;
+   NaN stays NaN. x must not exceed 126. */
 ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
 #if defined(__AVX512F__)
-  __m512 y = _mm512_max_ps((__m512)(attention_f32x16)(-200.0f), (__m512)x); /* the second operand if NaN */
-  __m512 whole = _mm512_roundscale_ps(y, 8);
-  attention_f32x16 f = (attention_f32x16)_mm512_sub_ps(y, whole);
+  attention_f32x16 f = (attention_f32x16)_mm512_reduce_ps((__m512)x, 9); /* x less its floor; 0 for infinities */
+  attention_f32x16 p = (attention_f32x16)(0x1.c54176p-13f);
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.46d64cp-10f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.3d0b92p-7f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.c68912p-5f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.ebfd58p-3f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.62e42cp-1f));
+  p = ATTENTION_FMA(p, f, (attention_f32x16)(1.0f));
+  return (attention_f32x16)_mm512_scalef_ps((__m512)p, (__m512)x); /* p times 2 to the floor of x */
 #else
   attention_f32x16 low = (attention_f32x16)(-127.0f), magic = (attention_f32x16)(12582912.0f);
   attention_f32x16 y = x < low ? low : x;
   attention_f32x16 t = y + magic, f = y - (t - magic);
-#endif
   attention_f32x16 p = (attention_f32x16)(0x1.41d334p-13f);
   p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.5f456ap-10f));
   p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.3b2dbcp-7f));
@@ -85,9 +99,6 @@ ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
   p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.ebfbdap-3f));
   p = ATTENTION_FMA(p, f, (attention_f32x16)(0x1.62e43p-1f));
   p = ATTENTION_FMA(p, f, (attention_f32x16)(1.0f));
-#if defined(__AVX512F__)
-  return (attention_f32x16)_mm512_scalef_ps((__m512)p, whole);
-#else
   attention_f32x16 r = (attention_f32x16)(((attention_u32x16)t << 23) + (attention_u32x16)p);
   r = x < (attention_f32x16)(-126.0f) ? (attention_f32x16)(0.0f) : r;
   return x == x ? r : x;

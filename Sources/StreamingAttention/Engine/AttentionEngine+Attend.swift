@@ -105,7 +105,8 @@ extension AttentionEngine {
     let count = plan.shapeTiles[settings.shape + 1] - first
     // SAFETY: every buffer belongs to the engine and stands still until `run` returns; the caller holds the spans.
     var run = unsafe LayerRun(
-      kernels: kernels, settings: settings, shape: shape, tiles: plan.tiles.baseAddress + first,
+      kernels: kernels, traits: traits, settings: settings, shape: shape,
+      tiles: plan.tiles.baseAddress + first,
       jobs: plan.jobs.baseAddress, requests: plan.requests.baseAddress,
       tables: plan.tables.baseAddress + settings.table * plan.requests.count,
       leaves: plan.leaves.baseAddress, entries: plan.entries.baseAddress,

@@ -20,6 +20,7 @@ import KernelTable
   public let layers: [LayerAttention]
 
   let kernels: KernelTable
+  let traits: ProcessorTraits
   let settings: [LayerSettings]
   let shapes: [PlanShape]
   let turns: [TurnTables]
@@ -47,8 +48,11 @@ import KernelTable
   ) throws(AttentionError) {
     try self.init(
       cache: cache, layers: layers, workers: workers, instructionSet: instructionSet,
-      rotation: .asStored)
+      traits: .detected)
   }
+
+  /// Whether queries and probabilities are rounded to bf16 where they meet keys and values of that type.
+  package var dotsPairs: Bool { instructionSet == .avx512bf16 && traits.dotsPairs }
 
   /// Whether queries must be turned as the stored keys were.
   package enum RotationRule: Sendable {
@@ -60,7 +64,7 @@ import KernelTable
   /// An engine for a cache, by the rule given.
   package init(
     cache: KVCache, layers: [LayerAttention], workers: Workers, instructionSet: InstructionSet,
-    rotation rule: RotationRule
+    rotation rule: RotationRule = .asStored, traits: ProcessorTraits = .detected
   ) throws(AttentionError) {
     guard layers.count == cache.layers.count else {
       throw .layerCount(received: layers.count, allowed: cache.layers.count)
@@ -75,6 +79,7 @@ import KernelTable
     self.workers = workers
     self.instructionSet = instructionSet
     kernels = instructionSet.kernels
+    self.traits = traits
     slopes = try GrowingBuffer()
     sinks = try GrowingBuffer()
     plan = try Plan()

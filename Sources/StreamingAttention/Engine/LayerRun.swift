@@ -28,6 +28,7 @@ struct LayerSettings: BitwiseCopyable {
 /// Lives on the caller's stack while `Workers.run` is in progress.
 @unsafe struct LayerRun {
   var kernels: KernelTable
+  var traits: ProcessorTraits
   var settings: LayerSettings
   var shape: PlanShape
   var tiles: UnsafePointer<PlannedTile>

@@ -75,8 +75,8 @@ struct PlannedTile: BitwiseCopyable {
 /// A plan depends on shapes, tables and the number of workers (for the cut, never for the bits), not on
 /// values, so one plan serves all layers that share a table and a shape.
 struct Plan: ~Copyable {
-  /// Query rows of one job at most: 96 rows of q stay in L1 and L2 beside a page.
-  static let rowsPerJob = 96
+  /// Query rows of one job at most: they stay in L2 beside a page, and share what it costs to widen one.
+  static let rowsPerJob = 192
 
   var requests: GrowingBuffer<PlannedRequest>
   /// Position of each row, `[request][max(tokenCount, queryCount)]`.

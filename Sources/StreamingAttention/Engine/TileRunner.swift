@@ -133,8 +133,9 @@ enum TileRunner {
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
       outputStride: shape.outputStride, scratch: scratch)
     unsafe task.hiddenRows = hiddenRows
-    unsafe task.widensPages = ProcessorTraits.widensPages
-    unsafe task.asksAhead = ProcessorTraits.asksAhead
+    unsafe task.widensPages = run.pointee.traits.widensPages
+    unsafe task.asksAhead = run.pointee.traits.asksAhead
+    unsafe task.dotsPairs = run.pointee.traits.dotsPairs
     if let bias = unsafe run.pointee.bias {
       let heads = unsafe run.pointee.biasHeads
       unsafe task.biasHeadStride = heads == 1 ? 0 : table.keyCount

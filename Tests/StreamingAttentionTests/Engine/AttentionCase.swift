@@ -53,6 +53,12 @@ struct AttentionCase: CustomStringConvertible {
   /// Numbers that stand in place of drawn ones.
   var planted: [Planted] = []
 
+  /// Every combination in turn: they must not matter but for `dotsPairs`, which the twin follows.
+  var traits: ProcessorTraits {
+    ProcessorTraits(
+      asksAhead: seed & 1 != 0, widensPages: seed & 2 != 0, dotsPairs: seed & 4 == 0)
+  }
+
   var description: String {
     "\(instructionSet.rawValue) K \(keyType) V \(valueType) \(masking) \(positions) group \(group) × \(kvHeads) "
       + "width \(keyWidth)/\(valueWidth) length \(length) base \(base) rows \(rows) seed \(seed)"

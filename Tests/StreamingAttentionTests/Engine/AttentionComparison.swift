@@ -58,6 +58,8 @@ extension AttentionCase {
     return worst
   }
 
+  private var dotsPairs: Bool { instructionSet == .avx512bf16 && traits.dotsPairs }
+
   private func twin() throws -> ReferenceAttention {
     let rotation = try rotary().map {
       ReferenceRotation(
@@ -65,8 +67,8 @@ extension AttentionCase {
         attentionFactor: $0.attentionFactor)
     }
     var arithmetic = ReferenceArithmetic(
-      roundsQueries: instructionSet == .avx512bf16 && keyType == .bfloat16,
-      roundsProbabilities: instructionSet == .avx512bf16 && valueType == .bfloat16)
+      roundsQueries: dotsPairs && keyType == .bfloat16,
+      roundsProbabilities: dotsPairs && valueType == .bfloat16)
     arithmetic.roundsQueriesToo = true
     return ReferenceAttention(
       scale: Double(1 / Float(keyWidth).squareRoot()), isCausal: masking.isCausal,

@@ -33,7 +33,7 @@ final class EngineHarness {
     self.layer = try layer ?? example.layer()
     engine = try AttentionEngine(
       cache: cache ?? Self.cache(example), layers: [self.layer], workers: workers,
-      instructionSet: example.instructionSet)
+      instructionSet: example.instructionSet, traits: example.traits)
   }
 
   static func cache(_ example: AttentionCase) throws -> KVCache {

@@ -375,9 +375,10 @@ struct HorizonTests {
         report.keyValueBytesRead + report.keyValueBytesSkipped == dense.keyValueBytesRead)
       #expect(report.keyValueBytesSkipped > 0 && report.skippedMassBound > 0)
     }
-    // 53 pages of (32·2 + 32·4)·64 bytes for each KV head, and each block of 48 rows; the oldest of five blocks ends
-    // before position 3,328, where the last page begins, and a leaf counts whole.
-    let blocks = (rows + 47) / 48
+    // 53 pages of (32·2 + 32·4)·64 bytes for each KV head, and each job; the oldest of three jobs ends before position
+    // 3,328, where the last page begins, and a leaf counts whole.
+    let jobRows = Plan.rowsPerJob / 2
+    let blocks = (rows + jobRows - 1) / jobRows
     #expect(dense.keyValueBytesRead == blocks * 3 * 53 * 192 * 64)
   }
 
