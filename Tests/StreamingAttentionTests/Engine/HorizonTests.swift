@@ -1,7 +1,8 @@
 import Foundation
-import StreamingAttention
 import TestSupport
 import Testing
+
+@testable import StreamingAttention
 
 /// ALiBi heads that leave far leaves unread.
 ///
