@@ -6,7 +6,7 @@ import KernelTable
 /// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
 /// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
 /// the dot product takes it, else, or if `asFloats` is set for keys that are widened, as f32.
-@inline(never)
+@inline(__always)
 func prepareRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool
 ) {
