@@ -43,6 +43,15 @@ struct FillCase: CustomStringConvertible {
     }
   }
 
+  /// A second epoch: other frequencies, another attention factor.
+  private func laterRotary(_ first: RotaryEmbedding?) throws -> [RotaryEmbedding] {
+    try [first].compactMap(\.self).map {
+      try RotaryEmbedding(
+        headDimension: keyWidth, rotaryDimensions: $0.rotaryDimensions, base: $0.base,
+        pairing: $0.pairing, scaling: .yarn(YaRN(factor: 2, originalContext: 4096)))
+    }
+  }
+
   /// Layer 0 as described; every other layer keeps a window of 300 and has narrower f32 values.
   func engine(workers: Workers = Workers(count: 2)) throws -> AttentionEngine {
     let rotary = try rotary()
@@ -58,10 +67,11 @@ struct FillCase: CustomStringConvertible {
           keyType: keyType, valueType: isOdd ? .float32 : valueType,
           keyPositions: rotary.map { .rotary(pairs: $0.pairCount, pairing: $0.pairing) } ?? .none,
           retention: window.map { .window($0) } ?? .everything))
-      layers.append(
-        LayerAttention(
-          queryHeads: kvHeads * group, mask: mask, window: window, softcap: softcap, sinks: sinks,
-          rotary: rotary, alibi: hasALiBi ? try ALiBi(headCount: kvHeads * group) : nil))
+      var attention = LayerAttention(
+        queryHeads: kvHeads * group, mask: mask, window: window, softcap: softcap, sinks: sinks,
+        rotary: rotary, alibi: hasALiBi ? try ALiBi(headCount: kvHeads * group) : nil)
+      attention.laterRotary = try laterRotary(rotary)
+      layers.append(attention)
     }
     return try AttentionEngine(
       cache: KVCache(layers: shapes, stripes: [nil], memoryLimit: 1 << 30), layers: layers,

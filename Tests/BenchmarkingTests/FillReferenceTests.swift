@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct FillReferenceTests {
   /// The twin's tokens: what the pages hold, in the caller's order of channels.
-  private static func tokens(_ fill: SyntheticFill, kvHead: Int) throws -> ReferenceTokens {
+  private static func tokens(
+    _ fill: SyntheticFill, kvHead: Int, rotations: [ReferenceRotation]
+  ) throws -> ReferenceTokens {
     let cache = fill.engine.cache
     let shape = cache.layers[0]
     let stored = StoredPages(cache, layer: 0, kvHead: kvHead)
@@ -22,8 +24,16 @@ import Testing
           key[channel] = Float(keys[row * 64 + slot])
         }
         let value = (0..<shape.valueWidth).map { Float(values[slot * shape.valueWidth + $0]) }
-        tokens.append(
-          storedKey: key, value: value, at: entry.basePosition + slot, anchor: entry.anchor)
+        if entry.epoch == fill.rows.epoch || rotations.isEmpty {
+          tokens.append(
+            storedKey: key, value: value, at: entry.basePosition + slot, anchor: entry.anchor)
+        } else {
+          tokens.append(
+            storedKey: key.map(Double.init), value: value.map(Double.init),
+            at: entry.basePosition + slot, anchor: entry.anchor,
+            turnedBy: entry.epoch == 0 ? nil : rotations[entry.epoch - 1],
+            nowBy: rotations[fill.rows.epoch - 1])
+        }
       }
     }
     return tokens
@@ -33,6 +43,7 @@ import Testing
     "Double over the pages equals the twin over a list of tokens",
     arguments: ElementType.allCases, FillCase.Positions.allCases)
   func equalsTwin(type: ElementType, positions: FillCase.Positions) throws {
+    // Every masking with its own way to store keys.
     for masking in 0..<3 {
       var example = FillCase(
         keyType: type, valueType: type, positions: positions, keyWidth: 24, valueWidth: 70)
@@ -40,22 +51,24 @@ import Testing
       if masking == 2 { (example.mask, example.sinks) = (.full, [0, 1, 2, 9]) }
       let fill = try SyntheticFill(
         engine: try example.engine(), sequences: [FillSequence(filled: 1500, queries: 3)],
-        options: FillOptions(anchorRun: 512))
+        options: FillOptions(anchorRun: 512, rotation: FilledRotation.allCases[masking]))
       _ = try fill.fill()
       let layer = fill.engine.layers[0]
+      let embeddings = [layer.rotary].compactMap(\.self) + layer.laterRotary
+      let rotations = embeddings.map {
+        ReferenceRotation(
+          frequencies: $0.frequencies,
+          pairing: $0.pairing == .halves ? .halves : .interleaved,
+          attentionFactor: $0.attentionFactor)
+      }
       let twin = ReferenceAttention(
         scale: Double(1 / Float(24).squareRoot()), isCausal: example.mask == .causal,
         window: example.window, softcap: example.softcap.map(Double.init),
-        rotation: layer.rotary.map {
-          ReferenceRotation(
-            frequencies: $0.frequencies,
-            pairing: $0.pairing == .halves ? .halves : .interleaved,
-            attentionFactor: $0.attentionFactor)
-        })
+        rotation: rotations.isEmpty ? nil : rotations[fill.rows.epoch - 1])
       let queries = fill.plainQueries(layer: 0)
       let output = try fill.twin(layer: 0, queries: queries)
       for kvHead in 0..<2 {
-        let tokens = try Self.tokens(fill, kvHead: kvHead)
+        let tokens = try Self.tokens(fill, kvHead: kvHead, rotations: rotations)
         for row in 0..<3 {
           for head in kvHead * 2..<kvHead * 2 + 2 {
             let index = row * 4 + head

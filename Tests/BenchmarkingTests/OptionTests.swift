@@ -37,6 +37,7 @@ struct OptionTests {
         "--head-dimension": "80", "--key-type": "f16,bf16", "--value-type": "f32",
         "--position": "rope,rope+alibi", "--threads": "1,2", "--query-length": "1,64",
         "--instruction-set": "baseline", "--alibi-epsilon": "1e-6", "--anchor-run": "512",
+        "--key-rotation": "in-tile",
         "--repeat": "7", "--attempts": "2", "--seed": "18446744073709551615",
       ])
     #expect(options.contexts.map(\.description) == ["4096", "131072", "31*1024+131072"])
@@ -51,9 +52,18 @@ struct OptionTests {
     #expect(options.instructionSets == [.baseline])
     #expect(options.alibiEpsilon == 1e-6)
     #expect(options.anchorRun == 512)
+    #expect(options.keyRotation == .inTile)
     #expect(options.repeats == 7)
     #expect(options.attempts == 2)
     #expect(options.seed == .max)
+  }
+
+  @Test("keys that are not stored turned are asked for with a rotation, unless they are plain")
+  func keyRotation() throws {
+    #expect(try options("decode").keyRotation == .stored)
+    #expect(try options("decode", nil, ["--key-rotation": "old-epoch"]).positions == [.rope])
+    let plain = try options("decode", nil, ["--key-rotation": "in-tile", "--keys": "plain"])
+    #expect(plain.positions == [.none, .rope, .alibi])
   }
 
   @Test("a batch multiplies the sequences of every context")
@@ -118,6 +128,9 @@ struct OptionTests {
       (nil, ["--instruction-set": "sse"], "--instruction-set"),
       (nil, ["--alibi-epsilon": "0.5"], "--alibi-epsilon"),
       (nil, ["--alibi-epsilon": "nan"], "--alibi-epsilon"),
+      (nil, ["--key-rotation": "turned"], "--key-rotation"),
+      ("limits", ["--key-rotation": "in-tile"], "--key-rotation"),
+      ("decode", ["--key-rotation": "old-epoch", "--position": "none,rope"], "--position"),
       (nil, ["--anchor-run": "100"], "--anchor-run"), (nil, ["--repeat": "0"], "--repeat"),
       (nil, ["--seed": "-1"], "--seed"), (nil, ["--depth": "8K"], "--depth"),
       ("decode", ["--model": "m.gguf"], "--model"), ("sweep", [:], "mode"),

@@ -88,6 +88,37 @@ struct RunTests {
     #expect(records.allSatisfy { $0.batch == 3 && $0.contexts == "200+2*500" })
   }
 
+  @Test(
+    "keys turned in the tile give the planted answer, and the damage of one is found",
+    arguments: ["in-tile", "old-epoch"], InstructionSet.allCases.filter(\.isAvailable))
+  func keyRotation(rotation: String, instructionSet: InstructionSet) throws {
+    let values = [
+      "--instruction-set": instructionSet.rawValue, "--position": "rope,rope+alibi",
+      "--context": "200+2*500", "--key-rotation": rotation,
+    ]
+    let (records, allPassed, error) = try run(nil, values)
+    #expect(error == nil && allPassed)
+    #expect(records.count == 3 * 5 && records.allSatisfy { $0.keyRotation == rotation })
+    // Double knows how the keys were stored: about what the types leave of them.
+    #expect(records.allSatisfy { ($0.relativeError ?? 0) < ($0.keyType == "bf16" ? 1e-2 : 1e-5) })
+    var plain = values
+    (plain["--keys"], plain["--position"]) = ("plain", "none,rope,alibi")
+    #expect(try run("decode", plain).1)
+    let appended = try run(
+      "append", ["--repeat": "100", "--key-rotation": rotation, "--position": "rope"])
+    #expect(appended.1 && appended.0.allSatisfy { $0.keyRotation == rotation })
+
+    let (_, passed, _) = try run(
+      "decode", values,
+      damage: { cache in
+        // One slot less in the base position of every key but the oldest page's.
+        for id in cache.fill.ids {
+          try? cache.cache.rebase(id, fromEntry: 1, by: 1)
+        }
+      })
+    #expect(!passed)
+  }
+
   @Test("plain keys are checked against Double, and a horizon against the dense answer")
   func plain() throws {
     let (records, allPassed, error) = try run(

@@ -12,7 +12,8 @@ struct BenchTests {
       "decode", "prefill", "append", "fork-join", "limits", "model", "compare", "--context",
       "--shape", "--query-heads", "--kv-heads", "--head-dimension", "--key-type", "--value-type",
       "--position", "--threads", "--batch", "--query-length", "--instruction-set",
-      "--alibi-epsilon", "--anchor-run", "--repeat", "--attempts", "--json", "--save", "--note",
+      "--alibi-epsilon", "--anchor-run", "--key-rotation",
+      "--repeat", "--attempts", "--json", "--save", "--note",
     ] {
       #expect(outcome.text.contains(word), "\(word)")
     }

@@ -9,7 +9,7 @@
 /// products (√2·3u of the pair's length h each), so 14u·h per channel, taken as 16; then the sum of n products, and two
 /// roundings in converting and adding. In all (18 + min(n, λ√n))·u·A, A = Σ h·|k|. Queries in bf16 add
 /// min(b·A, λ·b·√Σ(q̃k)²), or, where the twin rounds them likewise (`roundsQueriesToo`), only what a channel can
-/// jump that lies within 16u·h of a tie. The softcap c·tanh(s ÷ c) never stretches an error and adds one of its own:
+/// jump that lies within 16u·h of a tie. A key that is turned when it is read adds one more turn, 5u of its pair's length. The softcap c·tanh(s ÷ c) never stretches an error and adds one of its own:
 /// 2^x is off by 3u, the other five operations by u, so 2·(3u + 6u)·c. ALiBi and the sums around it: four roundings,
 /// each of a number no larger than |s| + slope·distance.
 ///
@@ -45,6 +45,8 @@ package struct ReferenceArithmetic: Sendable {
   static let lambda = 8.0
   /// Roundings of a query channel, relative to the length of its pair.
   static let queryRoundings = 16.0
+  /// Roundings of a key channel that is turned when it is read: √2·3u.
+  static let keyRoundings = 5.0
 
   /// How many unit roundoffs a sum of this many terms may be off.
   static func roundings(ofSum count: Int) -> Double {

@@ -55,10 +55,12 @@ package struct ReferenceAttention: Sendable {
     }
     var scores: [Double] = []
     var errors: [Double] = []
-    var prepared = PreparedQuery(anchor: .min)
+    var prepared = PreparedQuery(anchor: .min, isRounded: false)
     for token in visible {
-      if prepared.anchor != tokens.anchors[token] {
-        prepared = prepare(query, at: position, anchor: tokens.anchors[token])
+      let isRounded = arithmetic.roundsQueries && !tokens.areTurnedWhenRead[token]
+      if prepared.anchor != tokens.anchors[token] || prepared.isRounded != isRounded {
+        prepared = prepare(
+          query, at: position, anchor: tokens.anchors[token], isRounded: isRounded)
       }
       var (score, error) = product(prepared, tokens, token)
       let distance = Double((position - tokens.positions[token]).magnitude)
@@ -76,6 +78,8 @@ package struct ReferenceAttention: Sendable {
   /// A query turned, scaled, and perhaps rounded, for keys of one anchor.
   private struct PreparedQuery {
     var anchor: Int
+    /// Whether the code under test rounds it to bf16.
+    var isRounded: Bool
     var channels: [Double] = []
     /// What bounds each channel's rounding errors.
     var magnitudes: [Double] = []
@@ -83,9 +87,11 @@ package struct ReferenceAttention: Sendable {
     var jumps: [Double] = []
   }
 
-  private func prepare(_ query: [Float], at position: Int, anchor: Int) -> PreparedQuery {
+  private func prepare(
+    _ query: [Float], at position: Int, anchor: Int, isRounded: Bool
+  ) -> PreparedQuery {
     let query = query.map(Double.init)
-    var result = PreparedQuery(anchor: anchor)
+    var result = PreparedQuery(anchor: anchor, isRounded: isRounded)
     result.channels = rotation?.turned(query, by: position - anchor) ?? query
     result.magnitudes = rotation?.magnitudes(of: query) ?? query.map(\.magnitude)
     var factors = [Double](repeating: scale, count: query.count)
@@ -102,7 +108,7 @@ package struct ReferenceAttention: Sendable {
       result.magnitudes[channel] *= factors[channel].magnitude
     }
     result.jumps = [Double](repeating: 0, count: query.count)
-    if arithmetic.roundsQueries && arithmetic.roundsQueriesToo { round(&result) }
+    if isRounded && arithmetic.roundsQueriesToo { round(&result) }
     return result
   }
 
@@ -135,9 +141,10 @@ package struct ReferenceAttention: Sendable {
       jump += query.jumps[channel] * tokens.keys[first + channel].magnitude
     }
     typealias Units = ReferenceArithmetic
-    let roundings = Units.queryRoundings + 2 + Units.roundings(ofSum: width)
+    var roundings = Units.queryRoundings + 2 + Units.roundings(ofSum: width)
+    if tokens.areTurnedWhenRead[token] { roundings += Units.keyRoundings }
     var error = (roundings * Units.f32 + arithmetic.keyUnit) * magnitude
-    if arithmetic.roundsQueries {
+    if query.isRounded {
       error +=
         arithmetic.roundsQueriesToo
         ? jump : Units.bf16 * min(magnitude, Units.lambda * squares.squareRoot())

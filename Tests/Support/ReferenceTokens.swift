@@ -12,6 +12,8 @@ package struct ReferenceTokens: Sendable {
   package private(set) var positions: [Int] = []
   /// A key has been turned by (position − anchor).
   package private(set) var anchors: [Int] = []
+  /// Whether the code under test turns the stored key once more, in f32, before a query that is not rounded meets it.
+  package private(set) var areTurnedWhenRead: [Bool] = []
 
   package init(keyWidth: Int, valueWidth: Int) {
     (self.keyWidth, self.valueWidth) = (keyWidth, valueWidth)
@@ -31,6 +33,33 @@ package struct ReferenceTokens: Sendable {
     for channel in value { values.append(Double(channel)) }
     positions.append(position)
     anchors.append(anchor)
+    areTurnedWhenRead.append(false)
+  }
+
+  /// Appends a token whose key is as stored: turned by (position − anchor) and `old`, or by nobody; the code under test
+  /// still has to make of it what `new` would have turned.
+  package mutating func append(
+    storedKey key: [Double], value: [Double], at position: Int, anchor: Int,
+    turnedBy old: ReferenceRotation?, nowBy new: ReferenceRotation
+  ) {
+    precondition(key.count == keyWidth && value.count == valueWidth)
+    let original = old?.turned(key, by: anchor - position) ?? key
+    keys += new.turned(original, by: position)
+    keyMagnitudes += new.magnitudes(of: key)
+    values += value
+    positions.append(position)
+    anchors.append(0)
+    areTurnedWhenRead.append(true)
+  }
+
+  /// Appends a token of another list as it is.
+  package mutating func append(_ token: Int, of other: ReferenceTokens) {
+    keys += other.key(token)
+    keyMagnitudes += other.keyMagnitudes[token * keyWidth..<(token + 1) * keyWidth]
+    values += other.value(token)
+    positions.append(other.positions[token])
+    anchors.append(other.anchors[token])
+    areTurnedWhenRead.append(other.areTurnedWhenRead[token])
   }
 
   /// Appends a token whose key is as the caller gave it: it is turned here, exactly.
@@ -44,6 +73,7 @@ package struct ReferenceTokens: Sendable {
     for channel in value { values.append(Double(channel)) }
     positions.append(position)
     anchors.append(0)
+    areTurnedWhenRead.append(false)
   }
 
   package func key(_ token: Int) -> ArraySlice<Double> {
@@ -57,13 +87,7 @@ package struct ReferenceTokens: Sendable {
   /// The same tokens in another order.
   package func reordered(_ order: [Int]) -> ReferenceTokens {
     var result = ReferenceTokens(keyWidth: keyWidth, valueWidth: valueWidth)
-    for token in order {
-      result.keys += key(token)
-      result.keyMagnitudes += keyMagnitudes[token * keyWidth..<(token + 1) * keyWidth]
-      result.values += value(token)
-      result.positions.append(positions[token])
-      result.anchors.append(anchors[token])
-    }
+    for token in order { result.append(token, of: self) }
     return result
   }
 }

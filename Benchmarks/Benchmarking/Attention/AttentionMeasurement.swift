@@ -80,8 +80,9 @@ final class AttentionMeasurement {
     }
     if variant.epsilon > 0 {
       let dense = try AttentionVariant(
-        variant.position, epsilon: 0, cache: cache.cache, shape: cache.shape,
-        workers: variant.engine.workers, instructionSet: variant.engine.instructionSet)
+        variant.position, epsilon: 0, rotation: cache.fill.options.rotation,
+        cache: cache.cache, shape: cache.shape, workers: variant.engine.workers,
+        instructionSet: variant.engine.instructionSet)
       var expected = output
       _ = try attend(dense.engine, layer: layer, asked, into: &expected)
       return PlainCheck.horizon(

@@ -8,18 +8,26 @@ struct AttentionVariant {
   let engine: AttentionEngine
 
   init(
-    _ position: PositionKind, epsilon: Float, cache: KVCache, shape: AttentionShape,
-    workers: Workers, instructionSet: InstructionSet
+    _ position: PositionKind, epsilon: Float, rotation: FilledRotation, cache: KVCache,
+    shape: AttentionShape, workers: Workers, instructionSet: InstructionSet
   ) throws(BenchmarkError) {
     self.position = position
     self.epsilon = epsilon
-    let layer: LayerAttention
+    var layer: LayerAttention
     do throws(PositionError) {
       let rotary =
         position.turns ? try Self.rotary(shape, keyType: cache.layers[0].keyType) : nil
       layer = LayerAttention(
         queryHeads: shape.queryHeads, rotary: rotary,
         alibi: position.isBiased ? try Self.alibi(shape) : nil, alibiEpsilon: epsilon)
+      if position.turns, rotation.epochCount > 1 {
+        // As when 128K become 256K.
+        layer.laterRotary = [
+          try Self.rotary(
+            shape, keyType: cache.layers[0].keyType,
+            scaling: .yarn(YaRN(factor: 2, originalContext: 131_072)))
+        ]
+      }
     } catch {
       throw .option(name: "--position", received: position.rawValue, allowed: "\(error)")
     }
@@ -42,10 +50,10 @@ struct AttentionVariant {
   }
 
   private static func rotary(
-    _ shape: AttentionShape, keyType: ElementType
+    _ shape: AttentionShape, keyType: ElementType, scaling: RotaryScaling = .none
   ) throws(PositionError) -> RotaryEmbedding {
     try RotaryEmbedding(
       headDimension: shape.headDimension, rotaryDimensions: shape.headDimension / 2 * 2,
-      base: 500_000, pairing: pairing(keyType: keyType))
+      base: 500_000, pairing: pairing(keyType: keyType), scaling: scaling)
   }
 }

@@ -47,7 +47,8 @@ package final class FilledCache {
     }
     self.cache = cache
     let writer = try AttentionVariant(
-      contents.position, epsilon: 0, cache: cache, shape: shape, workers: workers,
+      contents.position, epsilon: 0, rotation: contents.options.rotation, cache: cache,
+      shape: shape, workers: workers,
       instructionSet: instructionSet)
     let rows = contents.rows
     let appended = contents.appended

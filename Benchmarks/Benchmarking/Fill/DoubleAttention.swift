@@ -36,7 +36,10 @@ struct DoubleAttention: Sendable {
   }
 
   let rows: [Row]
+  /// What turns the queries, and the frequencies of epoch 1, which may have turned keys.
   let rotary: RotaryEmbedding?
+  let firstRotary: RotaryEmbedding?
+  let epoch: Int
   let scale: Double
   let softcap: Double?
   let isCausal: Bool
@@ -53,11 +56,16 @@ struct DoubleAttention: Sendable {
     var anchor: Int?
     var queries: [[Double]] = []
     for entry in entries {
-      if anchor != entry.anchor {
-        queries = rows.map { prepared($0, anchor: entry.anchor, channels: channels) }
-        anchor = entry.anchor
-      }
       pages.readKeys(page: entry.page, into: &keys)
+      var keyAnchor = entry.anchor
+      if let rotary, entry.epoch != epoch {
+        turn(&keys, entry, by: rotary, channels: channels)
+        keyAnchor = 0
+      }
+      if anchor != keyAnchor {
+        queries = rows.map { prepared($0, anchor: keyAnchor, channels: channels) }
+        anchor = keyAnchor
+      }
       pages.readValues(page: entry.page, into: &values)
       for (index, row) in rows.enumerated() {
         Self.multiply(queries[index], keys, &scores)
@@ -65,6 +73,30 @@ struct DoubleAttention: Sendable {
       }
     }
     return states
+  }
+
+  /// Turns stored keys of another epoch, `[row][slot]`, into what `rotary` makes of the original ones at their
+  /// positions: R(position)·R′(anchor − position), R′ being the rotation that they were stored with, if any.
+  private func turn(
+    _ keys: inout [Double], _ entry: LiveEntry, by rotary: RotaryEmbedding, channels: [Int]
+  ) {
+    var rows = [Int](repeating: 0, count: channels.count)
+    for (row, channel) in channels.enumerated() where channel >= 0 { rows[channel] = row }
+    let slots = PageLayout.slots
+    let old = entry.epoch == 0 ? nil : firstRotary
+    for pair in 0..<rotary.pairCount {
+      let (first, second) = rotary.channels(ofPair: pair)
+      let (x, y) = (rows[first] * slots, rows[second] * slots)
+      for slot in entry.slots {
+        let position = entry.basePosition + slot
+        let back = old?.rates[pair].turn(by: entry.anchor - position) ?? (cosine: 1, sine: 0)
+        let forth = rotary.rates[pair].turn(by: position)
+        let (u, v) = (keys[x + slot], keys[y + slot])
+        let (a, b) = (u * back.cosine - v * back.sine, u * back.sine + v * back.cosine)
+        keys[x + slot] = a * forth.cosine - b * forth.sine
+        keys[y + slot] = a * forth.sine + b * forth.cosine
+      }
+    }
   }
 
   /// A query turned towards keys of an anchor and scaled, in the order of stored rows.

@@ -14,6 +14,8 @@ package struct FillOptions: Sendable, Equatable {
   ///
   /// Every change leaves a gap of one position, as moving the later entries by one would.
   package var anchorRun: Int?
+  /// How rotary keys are stored.
+  package var rotation: FilledRotation
   /// The steepest ALiBi slope of any engine that will read the pages; that of the fill's own engine if nil.
   ///
   /// Rows of a prefill need a needle that the slope does not hide from them.
@@ -21,11 +23,12 @@ package struct FillOptions: Sendable, Equatable {
 
   package init(
     seed: UInt64 = 1, needles: Needles = .planted, anchorRun: Int? = nil,
-    steepestSlope: Double? = nil
+    rotation: FilledRotation = .stored, steepestSlope: Double? = nil
   ) {
     self.seed = seed
     self.needles = needles
     self.anchorRun = anchorRun
+    self.rotation = rotation
     self.steepestSlope = steepestSlope
   }
 }

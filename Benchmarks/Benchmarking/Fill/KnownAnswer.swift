@@ -18,9 +18,10 @@ import Darwin
 /// second order. δ has these parts, with u = 2⁻²⁴, b = 2⁻⁸ and A = scale·Σ f·|q|·|k|, where |q| and |k| are lengths of pairs:
 /// - sums and turns in f32: (19 + min(d, λ·√d))·u·A: 16 roundings of a prepared query's channel, one of the caller's, two of
 ///   the score, and those of the sum;
+/// - a key that is turned once more when it is read: another 5u·A, 3 roundings of two products;
 /// - a stored key's channel that may round either way, for its turn is off by 6u: its jump·|q|;
 /// - where queries are rounded to bf16: keys of one anchor and direction are stored alike, so that error is common to
-///   them and cancels; needles of other anchors than the newest may differ by 2·b·min(A, λ·A ÷ √d);
+///   them and cancels; needles of several anchors or epochs (some of whose queries stay in f32) may differ by 2·b·min(A, λ·A ÷ √d);
 /// - ALiBi: 4u·(|score| + slope·distance); the softcap: 18u·c;
 /// - exponentials and rescalings: u·(40 + 5·(needles + 24) + 3), where 40 is the largest difference that counts and the
 ///   maximum grows at most once per needle and in 24 merges.
@@ -34,6 +35,7 @@ struct KnownAnswer {
     var token: Int
     var position: Int
     var anchor: Int
+    var keyEpoch: Int
     /// Before ALiBi, in natural units.
     var score: Double
     /// δ without the parts that depend on the row.
@@ -77,7 +79,8 @@ struct KnownAnswer {
     let scale = Double(attention.scale ?? 1 / Float(width).squareRoot())
     let cap = attention.softcap.map(Double.init)
     var factors = [Double](repeating: scale.magnitude, count: width)
-    if let rotary = attention.rotary {
+    let rotary = attention.rotary(ofEpoch: rows.epoch)
+    if let rotary {
       for pair in 0..<rotary.pairCount {
         let (first, second) = rotary.channels(ofPair: pair)
         factors[first] *= rotary.attentionFactor * rotary.attentionFactor
@@ -101,16 +104,25 @@ struct KnownAnswer {
       layer: layer, sequence: sequence, kvHead: kvHead, tokens: 0..<rows.sequences[sequence].length)
     {
       let anchor = rows.anchor(ofToken: needle.token, sequence: sequence)
+      let position = rows.position(ofToken: needle.token, sequence: sequence)
+      let keyEpoch = rows.keyEpoch(ofToken: needle.token, sequence: sequence)
       let (key, jumps) = Self.storedKey(
         rows, layer: layer, sequence: sequence, kvHead: kvHead, needle: needle)
-      let seen = attention.rotary?.turned(key, by: anchor) ?? key
+      var seen = rotary?.turned(key, by: anchor) ?? key
+      var roundings = 19 + Rounding.ofSum(width)
+      if let rotary, keyEpoch != rows.epoch {
+        let stored = rows.rotary(layer: layer, keyEpoch: keyEpoch)
+        seen = rotary.turned(
+          stored?.turned(key, by: anchor - position) ?? key, by: position)
+        roundings += 5
+      }
       var (score, jump) = (0.0, 0.0)
       for channel in 0..<width {
         score += factors[channel] * query[channel] * seen[channel]
         jump += factors[channel] * 2.0.squareRoot() * NeedleShape.queryAmplitude * jumps[channel]
       }
       score *= scale < 0 ? -1 : 1
-      var error = (19 + Rounding.ofSum(width)) * Rounding.f32 * magnitude
+      var error = roundings * Rounding.f32 * magnitude
       error += (1 + (anchorError > 0 ? Rounding.bf16 : 0)) * jump
       if let cap {
         score = cap * tanh(score / cap)
@@ -118,9 +130,8 @@ struct KnownAnswer {
       }
       needles.append(
         Weighed(
-          token: needle.token,
-          position: rows.position(ofToken: needle.token, sequence: sequence), anchor: anchor,
-          score: score, error: error, value: needles.count))
+          token: needle.token, position: position, anchor: anchor, keyEpoch: keyEpoch, score: score,
+          error: error, value: needles.count))
       var row = [Float](repeating: 0, count: valueWidth)
       var span = row.mutableSpan
       let stream = rows.values.stream(.value, layer: layer, head: kvHead, sequence: sequence)
@@ -138,7 +149,8 @@ struct KnownAnswer {
     let type = planned.stored.keyType
     let raw = rows.key(of: needle, layer: layer, sequence: sequence, kvHead: kvHead)
       .map(Double.init)
-    guard let rotary = planned.rotary else {
+    let keyEpoch = rows.keyEpoch(ofToken: needle.token, sequence: sequence)
+    guard let rotary = rows.rotary(layer: layer, keyEpoch: keyEpoch) else {
       return (raw.map(type.stored), [Double](repeating: 0, count: raw.count))
     }
     let distance =
@@ -158,6 +170,8 @@ struct KnownAnswer {
     var largest = 0.0
     var count = 0
     var error = 0.0
+    /// A needle of the sum; others may be stored differently.
+    var first: Int?
     // [channel]
     var sums: [Double]
     var squares: [Double]
@@ -188,13 +202,13 @@ struct KnownAnswer {
       var top = highest
       if isCumulative {
         for index in next..<visible {
-          add(index, from: at, top: top, newest: visible - 1, &mixture)
+          add(index, from: at, top: top, &mixture)
         }
       } else {
         mixture = Mixture(width: valueWidth)
         let seen = (0..<visible).filter { at - needles[$0].position < window }
         top = seen.reduce(-Double.infinity) { max($0, biased($1, from: at)) }
-        for index in seen { add(index, from: at, top: top, newest: visible - 1, &mixture) }
+        for index in seen { add(index, from: at, top: top, &mixture) }
       }
       next = visible
       guard mixture.total > 0 else { continue }
@@ -212,8 +226,12 @@ struct KnownAnswer {
     needles[index].score - slope * Double((position - needles[index].position).magnitude)
   }
 
+  private func isStoredAlike(_ a: Int, _ b: Int) -> Bool {
+    needles[a].anchor == needles[b].anchor && needles[a].keyEpoch == needles[b].keyEpoch
+  }
+
   private func add(
-    _ index: Int, from position: Int, top: Double, newest: Int, _ mixture: inout Mixture
+    _ index: Int, from position: Int, top: Double, _ mixture: inout Mixture
   ) {
     let score = biased(index, from: position)
     // What weighs less is far below the bulk's bound.
@@ -225,7 +243,8 @@ struct KnownAnswer {
     let bias = needles[index].score - score
     let error =
       needles[index].error + 4 * Rounding.f32 * (needles[index].score.magnitude + bias)
-      + (needles[index].anchor == needles[newest].anchor ? 0 : anchorError)
+      + (isStoredAlike(index, mixture.first ?? index) ? 0 : anchorError)
+    mixture.first = mixture.first ?? index
     mixture.error = max(mixture.error, error)
     let first = needles[index].value * valueWidth
     for channel in 0..<valueWidth {

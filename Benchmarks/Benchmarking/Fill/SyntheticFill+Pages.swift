@@ -90,7 +90,8 @@ extension SyntheticFill {
     for (number, layer) in layers.enumerated() {
       let writer = unsafe writers[writers.startIndex + number]
       let shape = rows.layers[layer].stored
-      if let rotary = rows.layers[layer].rotary, rotary != turnsOf {
+      let rotary = rows.rotary(layer: layer, keyEpoch: page.entry.epoch)
+      if let rotary, rotary != turnsOf {
         turns = Self.turns(rotary, page.entry)
         turnsOf = rotary
       }
@@ -112,7 +113,7 @@ extension SyntheticFill {
               unsafe writer.write(
                 pages: 0..<1, kvHead: kvHead, keys: keys, keyTokenStride: shape.keyWidth,
                 values: values, valueTokenStride: shape.valueWidth,
-                turns: rows.layers[layer].rotary == nil ? nil : turns.baseAddress)
+                turns: rotary == nil ? nil : turns.baseAddress)
             }
           }
         }

@@ -85,7 +85,8 @@ extension SyntheticFill {
     }
     return try reference(
       DoubleAttention(
-        rows: asked, rotary: attention.rotary,
+        rows: asked, rotary: attention.rotary(ofEpoch: rows.epoch), firstRotary: attention.rotary,
+        epoch: rows.epoch,
         scale: Double(attention.scale ?? 1 / Float(stored.keyWidth).squareRoot()),
         softcap: attention.softcap.map(Double.init), isCausal: attention.mask == .causal,
         window: attention.window ?? .max),

@@ -58,7 +58,7 @@ extension SyntheticFill {
         for head in 0..<attention.queryHeads {
           result += rows.checkQuery(
             layer: layer, kvHead: head / group, direction: head % group % directions,
-            position: position, rotary: attention.rotary)
+            position: position, rotary: attention.rotary(ofEpoch: rows.epoch))
         }
       }
     }

@@ -34,6 +34,12 @@ package final class SyntheticFill {
           name: "pairs that turn in layer \(layer)", received: pairs,
           allowed: "what the cache stores, \(shape.rotaryPairs)")
       }
+      let epochs = engine.layers[layer].laterRotary.count + 1
+      guard pairs == 0 || epochs >= options.rotation.epochCount else {
+        throw .invalid(
+          name: "rotary epochs of layer \(layer)", received: epochs,
+          allowed: "\(options.rotation.epochCount) or more")
+      }
     }
     self.engine = engine
     self.sequences = sequences
@@ -49,10 +55,11 @@ package final class SyntheticFill {
             window: attention.window ?? .max)
         }
         return SyntheticRows.Layer(
-          stored: stored, rotary: attention.rotary, needles: needles,
+          stored: stored, rotary: attention.rotary(ofEpoch: options.rotation.epochCount),
+          firstRotary: attention.rotary, needles: needles,
           plans: options.needles == .planted ? plans : [])
       },
-      sequences: sequences, anchorRun: options.anchorRun)
+      sequences: sequences, anchorRun: options.anchorRun, rotation: options.rotation)
   }
 
   private static func demand(
@@ -115,11 +122,15 @@ package final class SyntheticFill {
     let cache = engine.cache
     var remaining = sequences.map(\.filled)
     for _ in sequences {
-      ids.append(
-        try FillError.wrapping { () throws(CacheError) in try cache.makeSequence() })
+      let id = try FillError.wrapping { () throws(CacheError) in try cache.makeSequence() }
+      ids.append(id)
+      try turn(id, options.rotation.first)
     }
     while remaining.contains(where: { $0 > 0 }) {
       var requests: [SlotRequest] = []
+      for index in sequences.indices where (1...PageLayout.slots).contains(remaining[index]) {
+        try turn(ids[index], options.rotation.last)
+      }
       for index in sequences.indices where remaining[index] > 0 {
         let count = min(remaining[index], PageLayout.slots)
         requests.append(SlotRequest(ids[index], appending: count))
@@ -129,6 +140,9 @@ package final class SyntheticFill {
         cache.commit(try cache.reserve(requests))
       }
     }
+    for (id, sequence) in zip(ids, sequences) where sequence.filled == 0 {
+      try turn(id, options.rotation.last)
+    }
     guard let run = options.anchorRun else { return }
     for (id, sequence) in zip(ids, sequences) {
       for token in stride(from: run, to: sequence.filled, by: run) {
@@ -136,6 +150,12 @@ package final class SyntheticFill {
           try cache.rebase(id, fromEntry: token / PageLayout.slots, by: 1)
         }
       }
+    }
+  }
+
+  private func turn(_ id: SequenceID, _ rotation: SequenceRotation) throws(FillError) {
+    try FillError.wrapping { () throws(CacheError) in
+      try engine.cache.setRotation(rotation, of: id)
     }
   }
 }

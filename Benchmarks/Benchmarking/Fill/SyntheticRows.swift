@@ -5,8 +5,10 @@ struct SyntheticRows: Sendable {
   /// One layer.
   struct Layer: Sendable {
     var stored: LayerShape
-    /// What turns the keys as they are stored; nil where nothing does.
+    /// What turns the queries, and makes keys answer them; nil where nothing does.
     var rotary: RotaryEmbedding?
+    /// The frequencies of epoch 1: those, unless the cache holds pages of an old epoch.
+    var firstRotary: RotaryEmbedding?
     var needles: NeedleShape
     /// `[sequence]`; empty where nothing is planted.
     var plans: [NeedlePlan]
@@ -16,6 +18,10 @@ struct SyntheticRows: Sendable {
   let layers: [Layer]
   let sequences: [FillSequence]
   let anchorRun: Int?
+  let rotation: FilledRotation
+
+  /// Whose frequencies turn the queries.
+  var epoch: Int { rotation.last.epoch }
 
   // MARK: Positions
 
@@ -27,6 +33,18 @@ struct SyntheticRows: Sendable {
 
   func position(ofToken token: Int, sequence: Int) -> Int {
     token + anchor(ofToken: token, sequence: sequence)
+  }
+
+  /// The epoch of a token's page; 0 where its key is stored unturned.
+  func keyEpoch(ofToken token: Int, sequence: Int) -> Int {
+    let newest = max(sequences[sequence].filled - 1, 0) / PageLayout.slots * PageLayout.slots
+    let state = token < newest ? rotation.first : rotation.last
+    return state.keys == .whenRead ? 0 : state.epoch
+  }
+
+  /// What turned keys of an epoch as they were stored; nil where nothing did.
+  func rotary(layer: Int, keyEpoch: Int) -> RotaryEmbedding? {
+    keyEpoch == 0 ? nil : keyEpoch == epoch ? layers[layer].rotary : layers[layer].firstRotary
   }
 
   // MARK: Rows

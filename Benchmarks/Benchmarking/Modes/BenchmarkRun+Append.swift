@@ -36,8 +36,8 @@ extension BenchmarkRun {
     set: InstructionSet
   ) throws(BenchmarkError) {
     let variant = try AttentionVariant(
-      position, epsilon: 0, cache: cache.cache, shape: options.shape, workers: workers,
-      instructionSet: set)
+      position, epsilon: 0, rotation: options.keyRotation, cache: cache.cache,
+      shape: options.shape, workers: workers, instructionSet: set)
     let growth = CacheGrowth(cache, variant: variant, repeats: repeats)
     observer.progress("append to \(cache.context), \(cache.types.name), \(workers.count) threads")
     // Not again where the machine moves: what has grown has grown.
@@ -51,6 +51,7 @@ extension BenchmarkRun {
     record.describe(measured.value)
     record.p99Milliseconds = measured.value.p99Milliseconds
     record.position = position.rawValue
+    if options.keyRotation != .stored { record.keyRotation = options.keyRotation.rawValue }
     record.threads = workers.count
     record.instructionSet = set.rawValue
     record.layers = cache.cycle.layers

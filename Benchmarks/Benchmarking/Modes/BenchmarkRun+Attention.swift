@@ -51,7 +51,7 @@ extension BenchmarkRun {
         position: position, rows: rows,
         options: FillOptions(
           seed: options.seed, needles: options.needles, anchorRun: options.anchorRun,
-          steepestSlope: steepest)),
+          rotation: options.keyRotation, steepestSlope: steepest)),
       workers: allWorkers, instructionSet: options.instructionSets[0],
       cancellation: cancellation
     ) { [observer] part in
@@ -95,8 +95,8 @@ extension BenchmarkRun {
     for position in positions {
       variants.append(
         try AttentionVariant(
-          position, epsilon: position.isBiased ? epsilon : 0, cache: cache.cache,
-          shape: options.shape, workers: workers, instructionSet: set))
+          position, epsilon: position.isBiased ? epsilon : 0, rotation: options.keyRotation,
+          cache: cache.cache, shape: options.shape, workers: workers, instructionSet: set))
     }
     let title = "\(operation) \(cache.context), \(cache.types.name), \(workers.count) threads"
     observer.progress(title)
@@ -122,6 +122,7 @@ extension BenchmarkRun {
         operation, work: work, result: measured.value[index], limits: measured.limits,
         layers: layers, cacheBytes: machine.lastLevelCacheBytes)
       record.position = variant.position.rawValue
+      if options.keyRotation != .stored { record.keyRotation = options.keyRotation.rawValue }
       if variant.position.isBiased { record.alibiEpsilon = Double(variant.epsilon) }
       record.threads = workers.count
       record.instructionSet = set.rawValue

@@ -57,6 +57,12 @@ package struct BenchmarkOption: Sendable {
         "Slots after which the anchor of rotary keys changes, a multiple of 64, as it would after "
         + "removals. Default: never."),
     BenchmarkOption(
+      name: "--key-rotation", value: "KIND",
+      help:
+        "How rotary keys are stored. stored: turned. in-tile: unturned, and turned by the tile that reads "
+        + "them. old-epoch: turned by frequencies that the queries no longer have. Unless keys are plain, only "
+        + "positions with rope can be checked then. Default: stored."),
+    BenchmarkOption(
       name: "--repeat", value: "N",
       help:
         "Timed repetitions of each record. Default: 15 for decode, 3 for prefill, 512 tokens for append, 20000 steps for fork-join."

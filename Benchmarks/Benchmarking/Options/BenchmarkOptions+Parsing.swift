@@ -49,12 +49,35 @@ extension BenchmarkOptions {
     if let run = anchorRun, !run.isMultiple(of: 64) {
       throw .option(name: "--anchor-run", received: "\(run)", allowed: "multiples of 64")
     }
+    try readKeyRotation(reader)
     repeats = try reader.integer("--repeat", in: 1...1_000_000)
     attempts = try reader.integer("--attempts", in: 1...100) ?? attempts
     seed = try reader.seed("--seed") ?? seed
     let batch = try reader.integer("--batch", in: 1...4096) ?? 1
     contexts = contexts.map { $0.repeated(batch) }
     try checkQueryLengths()
+  }
+
+  /// Planted keys answer engines that turn them as they should be turned; others are right only by Double.
+  private mutating func readKeyRotation(_ reader: ValueReader) throws(BenchmarkError) {
+    guard
+      let rotation = try reader.choice(
+        "--key-rotation", FilledRotation.allCases.map { ($0.rawValue, $0) }),
+      rotation != .stored
+    else { return }
+    guard [nil, .decode, .prefill, .append].contains(mode) else {
+      throw .option(
+        name: "--key-rotation", received: rotation.rawValue,
+        allowed: "stored; others only with decode, prefill and append")
+    }
+    keyRotation = rotation
+    guard needles == .planted else { return }
+    if reader.values["--position"] == nil { positions = [.rope] }
+    guard positions.allSatisfy(\.turns) else {
+      throw .option(
+        name: "--position", received: Self.names(positions.map(\.rawValue)),
+        allowed: "rope, rope+alibi with --key-rotation \(rotation.rawValue), unless --keys plain")
+    }
   }
 
   private mutating func readMode(_ mode: String?, _ argument: String?) throws(BenchmarkError) {

@@ -28,6 +28,8 @@ package struct BenchmarkOptions: Sendable, Equatable {
   package var needles: FillOptions.Needles
   /// Slots after which the anchor of rotary keys changes; nil where it never does, as in a cache that only grew.
   package var anchorRun: Int?
+  /// How rotary keys are stored.
+  package var keyRotation: FilledRotation
   /// Timed repetitions of each record; nil for the mode's own number.
   package var repeats: Int?
   /// How often a record is measured at most until it counts.
@@ -44,7 +46,7 @@ package struct BenchmarkOptions: Sendable, Equatable {
       types: [.float32, .float16, .bfloat16].map { StoredTypes(key: $0, value: $0) },
       positions: [.none, .rope, .alibi], threads: [threads], queryLengths: [128],
       instructionSets: [instructionSet], depths: [0, 8_192, 32_768, 131_072],
-      weightType: .file, alibiEpsilon: nil, needles: .planted, anchorRun: nil, repeats: nil,
-      attempts: 3, seed: 1)
+      weightType: .file, alibiEpsilon: nil, needles: .planted, anchorRun: nil,
+      keyRotation: .stored, repeats: nil, attempts: 3, seed: 1)
   }
 }

@@ -40,6 +40,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
   /// How a model's weights are held.
   package var weightType: String?
   package var position: String?
+  /// How rotary keys are stored, unless turned by the queries' frequencies.
+  package var keyRotation: String?
   package var alibiEpsilon: Double?
   /// Sequences of a step.
   package var batch: Int?
@@ -145,6 +147,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("valueType", valueType)
     add("weightType", weightType)
     add("position", position)
+    add("keyRotation", keyRotation)
     add("alibiEpsilon", alibiEpsilon)
     add("batch", batch)
     add("layers", layers)

@@ -119,6 +119,7 @@ package struct BenchmarkTable {
     if let speedup = record.speedupOverDense {
       notes.append("\(DecimalText.fixed(speedup, 1)) × dense")
     }
+    if let rotation = record.keyRotation { notes.append("keys \(rotation)") }
     switch record.selfCheck?.passed {
     case true: notes.append("right")
     case false: notes.append("WRONG")

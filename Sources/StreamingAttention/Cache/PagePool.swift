@@ -58,7 +58,9 @@ import KernelTable
   // MARK: Page sets
 
   /// Takes the next pages of `extent` as a page set with one reference; throws with nothing changed.
-  func addSet(to extent: Int32, offset: Int) throws(CacheError) -> Int32 {
+  func addSet(
+    to extent: Int32, epoch: Int32, offset: Int
+  ) throws(CacheError) -> Int32 {
     try setNumbers.prepare()
     try sets.reserveCapacity(setNumbers.count + 1)
     try unsafe addresses.reserveCapacity(setNumbers.count + 1)
@@ -66,7 +68,7 @@ import KernelTable
     let index = extents[Int(extent)].usedPages
     let number = setNumbers.take()
     let set = PageSet(
-      referenceCount: 1, epoch: PageSet.firstEpoch, offset: offset, extent: extent,
+      referenceCount: 1, epoch: epoch, offset: offset, extent: extent,
       indexInExtent: index)
     sets.resize(to: max(sets.count, setNumbers.count), filler: set)
     sets[Int(number)] = set

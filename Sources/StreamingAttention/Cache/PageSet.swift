@@ -2,7 +2,7 @@
 struct PageSet: BitwiseCopyable {
   /// Entries that name the set, of all sequences.
   var referenceCount: Int32
-  /// Which frequencies turned its rotary keys; 0 is kept for keys that are stored unturned.
+  /// Which frequencies turned its rotary keys, or ``unturned``.
   var epoch: Int32
   /// Position of slot 0 less the anchor, when the set was first written.
   var offset: Int
@@ -12,4 +12,6 @@ struct PageSet: BitwiseCopyable {
 
   /// The frequencies that a cache starts with.
   static let firstEpoch: Int32 = 1
+  /// The epoch of keys that are stored as the caller gave them.
+  static let unturned: Int32 = 0
 }

@@ -6,6 +6,8 @@ final class PageTable {
   private struct Mark {
     var entryCount = 0
     var endSlot: Int32 = 0
+    /// Free slots of the newest entry that the next tokens may take.
+    var room = 0
     var extent: Int32 = PageTable.noExtent
     var pagesWritten = 0
     var nextNumber = 0
@@ -20,6 +22,8 @@ final class PageTable {
   /// Pages written since the sequence began.
   private(set) var pagesWritten = 0
   private var nextNumber = 0
+  /// The epoch of the next page sets; a newest entry of another takes no more tokens.
+  var pageEpoch = PageSet.firstEpoch
   private var mark = Mark()
   /// Counts `begin`.
   private(set) var stepNumber = 0
@@ -30,7 +34,7 @@ final class PageTable {
 
   /// The entry and slot that the first reserved token goes to.
   var reservedStart: (entry: Int, slot: Int) {
-    if mark.entryCount > 0, mark.endSlot < PageLayout.slots {
+    if mark.room > 0 {
       (mark.entryCount - 1, Int(mark.endSlot))
     } else {
       (mark.entryCount, 0)
@@ -44,10 +48,17 @@ final class PageTable {
   /// The anchor that the next keys take: that of the last entry, 0 for a first one.
   var nextAnchor: Int { entries.count > 0 ? anchor(of: entries[entries.count - 1]) : 0 }
 
+  /// Free slots of the newest entry, if its keys are turned as the next ones are.
+  private var room: Int {
+    guard entries.count > 0 else { return 0 }
+    let newest = entries[entries.count - 1]
+    guard pool.sets[Int(newest.page)].epoch == pageEpoch else { return 0 }
+    return PageLayout.slots - Int(newest.endSlot)
+  }
+
   /// Page sets that `tokenCount` more tokens would add.
   func newSets(for tokenCount: Int) -> Int {
-    let room = entries.count > 0 ? PageLayout.slots - Int(entries[entries.count - 1].endSlot) : 0
-    return (max(tokenCount - room, 0) + PageLayout.slots - 1) / PageLayout.slots
+    (max(tokenCount - room, 0) + PageLayout.slots - 1) / PageLayout.slots
   }
 
   // MARK: Steps
@@ -57,7 +68,7 @@ final class PageTable {
     stepNumber += 1
     mark = Mark(
       entryCount: entries.count,
-      endSlot: entries.count > 0 ? entries[entries.count - 1].endSlot : 0,
+      endSlot: entries.count > 0 ? entries[entries.count - 1].endSlot : 0, room: room,
       extent: extent, pagesWritten: pagesWritten, nextNumber: nextNumber)
   }
 
@@ -73,7 +84,7 @@ final class PageTable {
     var remaining = tokenCount
     if entries.count > 0 {
       let last = entries.count - 1
-      let taken = min(remaining, PageLayout.slots - Int(entries[last].endSlot))
+      let taken = min(remaining, room)
       entries[last].endSlot += Int32(taken)
       position += taken
       remaining -= taken
@@ -98,7 +109,8 @@ final class PageTable {
       if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
       extent = opened
     }
-    let page = try pool.addSet(to: extent, offset: position - nextAnchor)
+    let page = try pool.addSet(
+      to: extent, epoch: pageEpoch, offset: position - nextAnchor)
     entries.append(
       PageEntry(
         number: Int32(nextNumber), page: page, basePosition: position, firstSlot: 0,

@@ -13,6 +13,8 @@ final class SequenceState {
   /// Tokens that the step in progress adds.
   var reservedTokens = 0
   var isInStep = false
+  /// Changed together with the tables' `pageEpoch`.
+  var rotation = SequenceRotation.standard
 
   init(id: SequenceID, tables: [PageTable], startingAt position: Int) {
     self.id = id

@@ -17,6 +17,8 @@ import KernelTable
   /// The position of token 0, and the anchor that its key is turned against.
   package let firstPosition: Int
   package let anchor: Int
+  /// The epoch of the frequencies that turn its keys; 0 where they are stored unturned.
+  package let epoch: Int
 
   let kernels: KernelTable
   /// The entry that takes token 0 and those after it.
@@ -44,7 +46,7 @@ import KernelTable
   /// `touched` counts the pages that the tokens touch and lies in `0..<pageCount`. All rows are given from token
   /// 0 on, whatever is written: keys `[token][kvHead][keyWidth]` with tokens `keyTokenStride` floats apart,
   /// values `[token][kvHead][valueWidth]` likewise, turns R(position − anchor) as
-  /// `[token][cos: pairs | sin: pairs]`, nil where keys are stored unturned.
+  /// `[token][cos: pairs | sin: pairs]`, not read where keys are stored unturned.
   package func write(
     pages touched: Range<Int>, kvHead: Int, keys: UnsafePointer<Float>, keyTokenStride: Int,
     values: UnsafePointer<Float>, valueTokenStride: Int, turns: UnsafePointer<Float>?
@@ -64,7 +66,7 @@ import KernelTable
         keyTokenStride: keyTokenStride,
         values: values + first * valueTokenStride + kvHead * shape.valueWidth,
         valueTokenStride: valueTokenStride, tokenCount: tokens.count,
-        turns: turns.map { unsafe $0 + first * 2 * pairs }, pairs: pairs,
+        turns: epoch == 0 ? nil : turns.map { unsafe $0 + first * 2 * pairs }, pairs: pairs,
         pairOrder: shape.rotaryPairing == .halves ? .halves : .interleaved, page: page,
         firstSlot: index == 0 ? firstSlot : 0, keyElement: shape.keyType.stored,
         valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,

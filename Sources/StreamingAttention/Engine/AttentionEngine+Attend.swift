@@ -109,12 +109,18 @@ extension AttentionEngine {
       tiles: plan.tiles.baseAddress + first,
       jobs: plan.jobs.baseAddress, requests: plan.requests.baseAddress,
       tables: plan.tables.baseAddress + settings.table * plan.requests.count,
-      leaves: plan.leaves.baseAddress, entries: plan.entries.baseAddress,
+      leaves: plan.leaves.baseAddress,
+      entries: settings.rotation < 0 && plan.unturnedEntries.count > 0
+        ? plan.unturnedEntries.baseAddress : plan.entries.baseAddress,
       positions: plan.positions.baseAddress,
       tokenTurns: settings.rotation < 0
         ? nil : UnsafePointer(turns[settings.rotation].tokens.baseAddress),
       runTurns: settings.rotation < 0
         ? nil : UnsafePointer(turns[settings.rotation].runs.baseAddress),
+      slotTurns: settings.rotation < 0
+        ? nil : UnsafePointer(turns[settings.rotation].slots.baseAddress),
+      rotaryScales: settings.rotation < 0
+        ? nil : UnsafePointer(turns[settings.rotation].scales.baseAddress),
       slopes: settings.firstSlope < 0
         ? nil : UnsafePointer(slopes.baseAddress + settings.firstSlope),
       sinks: settings.firstSink < 0 ? nil : UnsafePointer(sinks.baseAddress + settings.firstSink),

@@ -108,10 +108,11 @@ import KernelTable
       if shapeIndex == shapes.count { shapes.append(shape) }
       var rotation = -1
       if let rotary = layer.rotary {
+        let embeddings = [rotary] + layer.laterRotary
         rotation =
-          turns.firstIndex { $0.embedding == rotary && $0.table == table } ?? turns.count
+          turns.firstIndex { $0.embeddings == embeddings && $0.table == table } ?? turns.count
         if rotation == turns.count {
-          turns.append(try TurnTables(embedding: rotary, table: table))
+          turns.append(try TurnTables(embeddings: embeddings, table: table))
         }
       }
       settings.append(
@@ -123,7 +124,6 @@ import KernelTable
           scale: layer.scale ?? 1 / Float(stored.keyWidth).squareRoot(),
           softcap: layer.softcap ?? 0, rotation: rotation, pairs: layer.rotary?.pairCount ?? 0,
           pairOrder: layer.rotary?.pairing == .interleaved ? .interleaved : .halves,
-          rotaryScale: layer.rotary.map { Float($0.attentionFactor * $0.attentionFactor) } ?? 1,
           firstSlope: layer.alibi == nil ? -1 : slopes.count,
           firstSink: layer.sinks == nil ? -1 : sinks.count, horizon: horizon))
       for slope in layer.alibi?.slopes ?? [] { try slopes.append(slope) }

@@ -34,7 +34,9 @@ struct HorizonSettings: BitwiseCopyable {
     let rounding = Double(keyWidth + 64) * 0x1p-23 + (keyType == .bfloat16 ? 0x1p-8 : 0)
     let scale = layer.scale ?? 1 / Float(keyWidth).squareRoot()
     scoreFactor = Double(abs(scale)) * M_LOG2E * (1 + rounding)
-    rotaryScale = layer.rotary.map { $0.attentionFactor * $0.attentionFactor } ?? 1
+    // The largest of all epochs: sequences differ.
+    let factors = ([layer.rotary].compactMap(\.self) + layer.laterRotary).map(\.attentionFactor)
+    rotaryScale = factors.reduce(factors.first.map { $0 * $0 } ?? 1) { max($0, $1 * $1) }
     rotaryChannels = 2 * (layer.rotary?.pairCount ?? 0)
     softcap = layer.softcap.map { Double($0) * M_LOG2E } ?? .infinity
     // (1 − e) ÷ (1 + e) cancels where the score is small: a few u of the cap.

@@ -42,12 +42,13 @@ extension LayerAttention {
     try demand(
       alibiEpsilon >= 0 && alibiEpsilon < 1, "ALiBi epsilon", alibiEpsilon,
       "a number from 0 on, below 1")
-    if let rotary {
+    for rotary in [rotary].compactMap(\.self) + laterRotary {
       try demand(
         stored.rotaryPairs == rotary.pairCount && stored.rotaryPairing == rotary.pairing,
         "rotation", "\(rotary.pairCount) pairs, \(rotary.pairing)",
         "what the cache stores: \(stored.rotaryPairs) pairs, \(stored.rotaryPairing)")
-    } else if rule == .asStored {
+    }
+    if rotary == nil, !laterRotary.isEmpty || rule == .asStored {
       try demand(
         stored.rotaryPairs == 0, "rotation", "none",
         "what the cache stores: \(stored.rotaryPairs) pairs")

@@ -24,6 +24,11 @@ public struct LayerAttention: Sendable, Equatable {
   public var sinks: [Float]?
   /// Rotation of queries and keys; nil for none.
   public var rotary: RotaryEmbedding?
+  /// Frequencies of the epochs 2, 3, …, with the pairs of ``rotary``, which is that of epoch 1.
+  ///
+  /// A sequence's epoch says which of them turn its queries (``KVCache/setRotation(_:of:)``), that of a page set
+  /// which of them have turned its keys.
+  package var laterRotary: [RotaryEmbedding] = []
   /// Linear biases by exact distance; nil for none.
   ///
   /// May be combined with a rotation.
@@ -35,6 +40,11 @@ public struct LayerAttention: Sendable, Equatable {
 
   /// The part of the softmax mass that ``alibiEpsilon`` lets go unless told otherwise.
   public static let defaultALiBiEpsilon: Float = 1e-7
+
+  /// The frequencies of an epoch, counted from 1; nil where the layer has no rotation or knows none of that epoch.
+  package func rotary(ofEpoch epoch: Int) -> RotaryEmbedding? {
+    epoch == 1 ? rotary : laterRotary.indices.contains(epoch - 2) ? laterRotary[epoch - 2] : nil
+  }
 
   /// Describes a layer's attention; the defaults are causal, scaled by 1/√keyWidth, without positions.
   public init(

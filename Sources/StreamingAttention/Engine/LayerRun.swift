@@ -15,7 +15,6 @@ struct LayerSettings: BitwiseCopyable {
   var rotation: Int
   var pairs: Int
   var pairOrder: PairOrder
-  var rotaryScale: Float
   /// First of this layer's slopes and sinks among those of all layers, or −1.
   var firstSlope: Int
   var firstSink: Int
@@ -42,6 +41,9 @@ struct LayerSettings: BitwiseCopyable {
   /// `[position][cos | sin]` and `[run][cos | sin]` of this layer's rotation, or nil.
   var tokenTurns: UnsafePointer<Float>?
   var runTurns: UnsafePointer<Float>?
+  /// `[slot table][pair][cos | sin]` of this layer's rotation, and a² by request, or nil.
+  var slotTurns: UnsafePointer<Float>?
+  var rotaryScales: UnsafePointer<Float>?
   var slopes: UnsafePointer<Float>?
   var sinks: UnsafePointer<Float>?
   /// Page addresses by KV head.

@@ -4,9 +4,13 @@ extension Plan {
   /// Lists the requests, their rows' positions, and what their page tables hold with this step's slots.
   mutating func list(_ list: [StepRequest], in cache: KVCache) throws(AttentionError) {
     for request in list {
+      let rotation = try AttentionError.wrapping { () throws(CacheError) in
+        try cache.rotation(of: request.sequence)
+      }
       let planned = PlannedRequest(
         firstToken: tokenCount, tokenCount: request.tokenCount, firstQuery: queryCount,
-        queryCount: request.queryCount, firstPosition: positions.count)
+        queryCount: request.queryCount, firstPosition: positions.count,
+        epoch: Int32(rotation.epoch))
       try requests.append(planned)
       tokenCount += request.tokenCount
       queryCount += request.queryCount
@@ -19,6 +23,18 @@ extension Plan {
         try listLeaves(of: tables.count - 1)
         if table == 0 { placeRows(of: r) }
       }
+    }
+    try listUnturnedEntries()
+  }
+
+  /// A layer without a rotation need not prepare its queries for every run.
+  private mutating func listUnturnedEntries() throws(AttentionError) {
+    guard (0..<tables.count).contains(where: { tables[$0].runCount > 1 }) else { return }
+    try unturnedEntries.reserveCapacity(entries.count)
+    for index in 0..<entries.count {
+      var entry = entries[index]
+      (entry.run, entry.slotTurns) = (0, -1)
+      unturnedEntries.appendReserved(entry)
     }
   }
 
@@ -53,29 +69,41 @@ extension Plan {
   ) throws(AttentionError) {
     var keyCount = 0
     let firstEntry = entries.count
-    let firstRun = anchors.count
+    let firstRun = runs.count
+    let epoch = requests[request].epoch
     let count = try AttentionError.wrapping { () throws(CacheError) in
       try cache.liveEntryCount(of: sequence, table: table)
     }
     try entries.reserveCapacity(firstEntry + count)
     try numbers.reserveCapacity(firstEntry + count)
-    try anchors.reserveCapacity(firstRun + count)
+    try runs.reserveCapacity(firstRun + count + 1)
+    var newestAnchor = 0
     try AttentionError.wrapping { () throws(CacheError) in
       try cache.forEachLiveEntry(of: sequence, table: table) { entry in
-        if anchors.count == firstRun || anchors[anchors.count - 1] != entry.anchor {
-          anchors.appendReserved(entry.anchor)
+        let isOwn = entry.epoch == epoch
+        let run = PlannedRun(
+          anchor: isOwn ? entry.anchor : entry.basePosition, epoch: Int32(entry.epoch),
+          offset: isOwn || entry.epoch == PageSet.unturned ? 0 : entry.basePosition - entry.anchor)
+        if !isOwn || runs.count == firstRun || runs[runs.count - 1] != run {
+          runs.appendReserved(run)
         }
+        newestAnchor = entry.anchor
         entries.appendReserved(
           LeafEntry(
-            page: Int32(entry.page), run: Int32(anchors.count - firstRun - 1),
+            page: Int32(entry.page), run: Int32(runs.count - firstRun - 1),
             basePosition: entry.basePosition, firstKey: keyCount - entry.slots.lowerBound,
             firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound)))
         keyCount += entry.slots.count
         numbers.appendReserved(entry.number)
       }
     }
-    let runCount = anchors.count - firstRun
-    numberRunsFromTheNewest(entries: firstEntry..<entries.count, runs: firstRun..<anchors.count)
+    // Rows are turned by run 0 first: an anchor that does not move while the sequence grows, whatever the newest page holds.
+    if let newest = runs.count > firstRun ? runs[runs.count - 1] : nil, newest.epoch != epoch {
+      runs.appendReserved(PlannedRun(anchor: newestAnchor, epoch: epoch, offset: 0))
+    }
+    let runCount = runs.count - firstRun
+    numberRunsFromTheNewest(entries: firstEntry..<entries.count, runs: firstRun..<runs.count)
+    try listSlotTables(entries: firstEntry..<entries.count, firstRun: firstRun, epoch: epoch)
     var firstBias = 0
     if request > 0 {
       let before = tables[tables.count - 1]
@@ -89,13 +117,28 @@ extension Plan {
   }
 
   /// The newest run becomes run 0: its turns serve the appended keys and most of the queries.
-  private mutating func numberRunsFromTheNewest(entries range: Range<Int>, runs: Range<Int>) {
+  private mutating func numberRunsFromTheNewest(entries range: Range<Int>, runs own: Range<Int>) {
     for index in range {
-      entries[index].run = Int32(runs.count - 1) - entries[index].run
+      entries[index].run = Int32(own.count - 1) - entries[index].run
     }
-    for offset in 0..<runs.count / 2 {
-      let (low, high) = (runs.lowerBound + offset, runs.upperBound - 1 - offset)
-      (anchors[low], anchors[high]) = (anchors[high], anchors[low])
+    for offset in 0..<own.count / 2 {
+      let (low, high) = (own.lowerBound + offset, own.upperBound - 1 - offset)
+      (runs[low], runs[high]) = (runs[high], runs[low])
+    }
+  }
+
+  /// Finds the tables by which keys of other epochs are still to be turned.
+  private mutating func listSlotTables(
+    entries range: Range<Int>, firstRun: Int, epoch: Int32
+  ) throws(AttentionError) {
+    for index in range {
+      let keyEpoch = runs[firstRun + Int(entries[index].run)].epoch
+      guard keyEpoch != epoch else { continue }
+      let wanted = SlotTable(epoch: epoch, keyEpoch: keyEpoch)
+      var number = 0
+      while number < slotTables.count, slotTables[number] != wanted { number += 1 }
+      if number == slotTables.count { try slotTables.append(wanted) }
+      entries[index].slotTurns = Int32(number)
     }
   }
 

@@ -30,6 +30,8 @@ struct PlannedRequest: BitwiseCopyable {
   var queryCount: Int
   /// First of its positions; it has `max(tokenCount, queryCount)`, aligned at the end.
   var firstPosition: Int
+  /// Whose frequencies turn its queries.
+  var epoch: Int32
   var positionCount: Int { max(tokenCount, queryCount) }
   /// Index of the position of its first query row.
   var queryPosition: Int { firstPosition + positionCount - queryCount }
@@ -43,12 +45,27 @@ struct PlannedTable: BitwiseCopyable {
   var entryCount: Int
   var firstLeaf: Int
   var leafCount: Int
-  /// Runs are numbered from the newest entry's anchor, which is run 0.
+  /// Runs are numbered from the newest entry's anchor, which is that of run 0; it may hold no entry.
   var firstRun: Int
   var runCount: Int
+  var runs: Range<Int> { firstRun..<firstRun + runCount }
   /// Live keys, and the first of the table's rows × keys among those of all requests.
   var keyCount: Int
   var firstBias: Int
+}
+
+/// Neighbouring entries for whose keys a query is turned alike: by R(position − anchor), and by R′(offset) of
+/// their own epoch where that is not the sequence's (``TurnTables``).
+struct PlannedRun: BitwiseCopyable, Equatable {
+  var anchor: Int
+  var epoch: Int32
+  var offset: Int
+}
+
+/// Which frequencies the keys of a page are still to be turned by, and by which they have been.
+struct SlotTable: BitwiseCopyable, Equatable {
+  var epoch: Int32
+  var keyEpoch: Int32
 }
 
 /// Neighbouring live entries whose states are summed in one piece.
@@ -84,11 +101,15 @@ struct Plan: ~Copyable {
   /// `[class][request]`.
   var tables: GrowingBuffer<PlannedTable>
   var entries: GrowingBuffer<LeafEntry>
+  /// The entries as layers without a rotation see them, all in one run; empty where `entries` will do.
+  var unturnedEntries: GrowingBuffer<LeafEntry>
   /// Number of each entry in its page table, beside `entries`.
   var numbers: GrowingBuffer<Int>
   var leaves: GrowingBuffer<PlannedLeaf>
-  /// Anchors of the runs.
-  var anchors: GrowingBuffer<Int>
+  /// `[class][request][run]`.
+  var runs: GrowingBuffer<PlannedRun>
+  /// What `LeafEntry.slotTurns` counts, for all requests.
+  var slotTables: GrowingBuffer<SlotTable>
   /// For each shape: its jobs and tiles.
   var jobs: GrowingBuffer<PlannedJob>
   var tiles: GrowingBuffer<PlannedTile>
@@ -119,7 +140,9 @@ struct Plan: ~Copyable {
     let entries = try GrowingBuffer<LeafEntry>()
     let numbers = try GrowingBuffer<Int>()
     let leaves = try GrowingBuffer<PlannedLeaf>()
-    let anchors = try GrowingBuffer<Int>()
+    let unturnedEntries = try GrowingBuffer<LeafEntry>()
+    let runs = try GrowingBuffer<PlannedRun>()
+    let slotTables = try GrowingBuffer<SlotTable>()
     let jobs = try GrowingBuffer<PlannedJob>()
     let tiles = try GrowingBuffer<PlannedTile>()
     let shapeJobs = try GrowingBuffer<Int>()
@@ -134,7 +157,9 @@ struct Plan: ~Copyable {
     self.entries = entries
     self.numbers = numbers
     self.leaves = leaves
-    self.anchors = anchors
+    self.unturnedEntries = unturnedEntries
+    self.runs = runs
+    self.slotTables = slotTables
     self.jobs = jobs
     self.tiles = tiles
     self.shapeJobs = shapeJobs
@@ -152,7 +177,9 @@ struct Plan: ~Copyable {
     entries.removeAll()
     numbers.removeAll()
     leaves.removeAll()
-    anchors.removeAll()
+    unturnedEntries.removeAll()
+    runs.removeAll()
+    slotTables.removeAll()
     jobs.removeAll()
     tiles.removeAll()
     shapeJobs.removeAll()

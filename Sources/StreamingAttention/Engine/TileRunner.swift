@@ -127,12 +127,14 @@ enum TileRunner {
       slopes: run.pointee.slopes.map { unsafe $0 + head },
       visibility: Visibility(
         isCausal: shape.isCausal, window: shape.window, ahead: shape.rightWindow),
-      pairs: settings.pairs, pairOrder: settings.pairOrder, rotaryScale: settings.rotaryScale,
+      pairs: settings.pairs, pairOrder: settings.pairOrder,
+      rotaryScale: run.pointee.rotaryScales.map { unsafe $0[job.request] } ?? 1,
       tokenTurns: run.pointee.tokenTurns.map { unsafe $0 + position * turnFloats },
       runTurns: run.pointee.runTurns.map { unsafe $0 + table.firstRun * turnFloats },
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
       outputStride: shape.outputStride, scratch: scratch)
     unsafe task.hiddenRows = hiddenRows
+    unsafe task.slotTurns = run.pointee.slotTurns
     unsafe task.widensPages = run.pointee.traits.widensPages
     unsafe task.asksAhead = run.pointee.traits.asksAhead
     unsafe task.dotsPairs = run.pointee.traits.dotsPairs

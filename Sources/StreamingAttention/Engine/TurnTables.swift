@@ -1,54 +1,145 @@
 /// The rotations of one step, for the layers that share frequencies and a page table.
+///
+/// With R the rotation of the sequence's own epoch and R′ that of an older one (none for keys that are stored unturned), a
+/// key k at position p = base + slot that is stored as k′ = R′(p − anchor)·k gives, with a query q at position t,
+///
+///     q·R(p − t)·k = R(t − base)·R′(base − anchor)·q · R(slot)·R′(−slot)·k′
+///
+/// so that one table of slots serves all pages of an epoch, and what depends on the page goes to the query, once per
+/// page. Keys of the sequence's own epoch need R(t − anchor)·q only, once per run of equal anchors.
 final class TurnTables {
-  let embedding: RotaryEmbedding
+  /// Frequencies of epoch 1, epoch 2 and so on.
+  let embeddings: [RotaryEmbedding]
   let table: Int
   /// R(position − anchor of run 0) of each row, `[position][cos: pairs | sin: pairs]`.
   var tokens: GrowingBuffer<Float>
-  /// R(anchor of run 0 − anchor of run i), `[run][cos | sin]`.
+  /// R(anchor of run 0 − anchor of run i)·R′(offset of run i), `[run][cos | sin]`.
   var runs: GrowingBuffer<Float>
-  private var distances: GrowingBuffer<Int>
+  /// R(slot)·R′(−slot), `[slot table][pair][cos: 64 slots | sin: 64 slots]`.
+  var slots: GrowingBuffer<Float>
+  /// a² of each request's epoch.
+  var scales: GrowingBuffer<Float>
+  /// What `runs` and `slots` hold: most of it is as it was a step ago.
+  private var filledRuns: GrowingBuffer<RunTurn>
+  private var filledSlots: GrowingBuffer<SlotTable>
 
-  init(embedding: RotaryEmbedding, table: Int) throws(AttentionError) {
-    self.embedding = embedding
+  /// What a row of `runs` follows from.
+  private struct RunTurn: BitwiseCopyable, Equatable {
+    var epoch: Int32
+    var distance: Int
+    var keyEpoch: Int32
+    var offset: Int
+  }
+
+  init(embeddings: [RotaryEmbedding], table: Int) throws(AttentionError) {
+    self.embeddings = embeddings
     self.table = table
     tokens = try GrowingBuffer()
     runs = try GrowingBuffer()
-    distances = try GrowingBuffer()
+    slots = try GrowingBuffer()
+    scales = try GrowingBuffer()
+    filledRuns = try GrowingBuffer()
+    filledSlots = try GrowingBuffer()
   }
 
-  /// Fills both tables for a plan: once per step, whatever the number of layers.
+  /// Fills all tables for a plan: once per step, whatever the number of layers.
   func fill(for plan: borrowing Plan) throws(AttentionError) {
-    let width = 2 * embedding.pairCount
-    distances.removeAll()
+    try checkEpochs(of: plan)
+    try fillTokens(plan)
+    try fillRuns(plan)
+    try fillSlots(plan)
+  }
+
+  private func checkEpochs(of plan: borrowing Plan) throws(AttentionError) {
+    func check(_ epoch: Int32) throws(AttentionError) {
+      guard epoch <= embeddings.count else {
+        throw .request(
+          received: "rotary epoch \(epoch)",
+          allowed: "0…\(embeddings.count), whose frequencies the layers describe")
+      }
+    }
+    for r in 0..<plan.requests.count {
+      try check(plan.requests[r].epoch)
+      let planned = plan.tables[table * plan.requests.count + r]
+      for run in planned.runs { try check(plan.runs[run].epoch) }
+    }
+  }
+
+  /// The frequencies of an epoch; nil for keys that are stored unturned.
+  private func embedding(_ epoch: Int32) -> RotaryEmbedding? {
+    epoch == PageSet.unturned ? nil : embeddings[Int(epoch - PageSet.firstEpoch)]
+  }
+
+  private func fillTokens(_ plan: borrowing Plan) throws(AttentionError) {
+    let width = 2 * embeddings[0].pairCount
+    try tokens.discardAndResize(to: plan.positions.count * width)
+    scales.removeAll()
     for r in 0..<plan.requests.count {
       let request = plan.requests[r]
       let planned = plan.tables[table * plan.requests.count + r]
-      let anchor = planned.runCount > 0 ? plan.anchors[planned.firstRun] : 0
-      for index in 0..<request.positionCount {
-        try distances.append(plan.positions[request.firstPosition + index] - anchor)
+      let anchor = planned.runCount > 0 ? plan.runs[planned.firstRun].anchor : 0
+      guard let embedding = embedding(request.epoch) else { preconditionFailure("epoch 0") }
+      try scales.append(Float(embedding.attentionFactor * embedding.attentionFactor))
+      for index in request.firstPosition..<request.firstPosition + request.positionCount {
+        let distance = plan.positions[index] - anchor
+        tokens.withMutableSpan {
+          embedding.fillTurn(
+            distance: distance, after: nil, by: 0, at: index * width, into: &$0)
+        }
       }
     }
-    try tokens.discardAndResize(to: distances.count * width)
-    fill(&tokens)
-
-    distances.removeAll()
-    // Runs are numbered over all tables, so that a table's `firstRun` finds its own.
-    for index in 0..<plan.anchors.count { try distances.append(-plan.anchors[index]) }
-    for t in 0..<plan.tables.count where plan.tables[t].runCount > 0 {
-      let planned = plan.tables[t]
-      let anchor = plan.anchors[planned.firstRun]
-      for run in planned.firstRun..<(planned.firstRun + planned.runCount) {
-        distances[run] = anchor - plan.anchors[run]
-      }
-    }
-    try runs.discardAndResize(to: distances.count * width)
-    fill(&runs)
   }
 
-  private func fill(_ turns: inout GrowingBuffer<Float>) {
-    let embedding = embedding
-    distances.withSpan { distances in
-      turns.withMutableSpan { embedding.fillTurns(distances: distances, into: &$0) }
+  /// Runs are numbered over all tables, so that a table's `firstRun` finds its own; only these are filled.
+  private func fillRuns(_ plan: borrowing Plan) throws(AttentionError) {
+    let width = 2 * embeddings[0].pairCount
+    let count = plan.runs.count
+    let isNew = filledRuns.count != count
+    if isNew {
+      filledRuns.removeAll()
+      try runs.discardAndResize(to: count * width)
+      try filledRuns.discardAndResize(to: count)
+    }
+    for r in 0..<plan.requests.count {
+      let epoch = plan.requests[r].epoch
+      let planned = plan.tables[table * plan.requests.count + r]
+      for index in planned.runs {
+        let run = plan.runs[index]
+        let turn = RunTurn(
+          epoch: epoch, distance: plan.runs[planned.firstRun].anchor - run.anchor,
+          keyEpoch: run.epoch, offset: run.offset)
+        guard isNew || filledRuns[index] != turn else { continue }
+        filledRuns[index] = turn
+        guard let embedding = embedding(epoch) else { preconditionFailure("epoch 0") }
+        let other = run.offset == 0 ? nil : self.embedding(run.epoch)
+        runs.withMutableSpan {
+          embedding.fillTurn(
+            distance: turn.distance, after: other, by: run.offset, at: index * width, into: &$0)
+        }
+      }
+    }
+  }
+
+  private func fillSlots(_ plan: borrowing Plan) throws(AttentionError) {
+    let width = 2 * embeddings[0].pairCount * PageLayout.slots
+    let count = plan.slotTables.count
+    let isNew = filledSlots.count != count
+    if isNew {
+      filledSlots.removeAll()
+      try slots.discardAndResize(to: count * width)
+      try filledSlots.discardAndResize(to: count)
+    }
+    for index in 0..<count where isNew || filledSlots[index] != plan.slotTables[index] {
+      let wanted = plan.slotTables[index]
+      filledSlots[index] = wanted
+      // What another table's pages hold is none of these layers' business.
+      guard max(wanted.epoch, wanted.keyEpoch) <= embeddings.count,
+        let embedding = embedding(wanted.epoch)
+      else { continue }
+      let other = self.embedding(wanted.keyEpoch)
+      slots.withMutableSpan {
+        embedding.fillSlotTurns(after: other, at: index * width, into: &$0)
+      }
     }
   }
 }

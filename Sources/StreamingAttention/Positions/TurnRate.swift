@@ -48,11 +48,20 @@ package struct TurnRate: Sendable, Equatable {
   /// At most 2 ulps off for distances whose phase is exact (see `step`).
   @inline(__always)
   package func turn(by distance: Int) -> (cosine: Double, sine: Double) {
-    let phase = UInt64(bitPattern: Int64(distance)) &* step
+    Self.turn(ofPhase: phase(of: distance))
+  }
+
+  /// The phase of `distance` tokens in units of 2⁻⁶⁴ turns; phases of several distances and rates may be added.
+  @inline(__always)
+  package func phase(of distance: Int) -> UInt64 { UInt64(bitPattern: Int64(distance)) &* step }
+
+  /// Cosine and sine of a phase, at most 2 ulps off.
+  @inline(__always)
+  package static func turn(ofPhase phase: UInt64) -> (cosine: Double, sine: Double) {
     // The nearest quarter turn, and what remains of it in [−1/8, 1/8) turn.
     let quarter = (phase &+ 1 << 61) >> 62
     let rest = Double(Int64(bitPattern: phase &- quarter << 62)) * (0x1p-63 * Double.pi)
-    let (cosine, sine) = Self.cosineAndSine(ofEighth: rest)
+    let (cosine, sine) = cosineAndSine(ofEighth: rest)
     let (x, y) = quarter & 1 == 0 ? (cosine, sine) : (sine, cosine)
     return ((quarter &+ 1) & 2 == 0 ? x : -x, quarter & 2 == 0 ? y : -y)
   }

@@ -60,7 +60,7 @@ extension AttentionCase {
 
   private var dotsPairs: Bool { instructionSet == .avx512bf16 && traits.dotsPairs }
 
-  private func twin() throws -> ReferenceAttention {
+  func twin() throws -> ReferenceAttention {
     let rotation = try rotary().map {
       ReferenceRotation(
         frequencies: $0.frequencies, pairing: $0.pairing == .halves ? .halves : .interleaved,

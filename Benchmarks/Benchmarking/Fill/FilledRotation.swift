@@ -1,0 +1,23 @@
+import StreamingAttention
+
+/// How the rotary keys of a synthetic cache are stored.
+package enum FilledRotation: String, Sendable, CaseIterable {
+  /// Turned by the frequencies that turn the queries.
+  case stored
+  /// Unturned: they are turned in the tile that reads them.
+  case inTile = "in-tile"
+  /// All pages but the newest turned by the frequencies of an epoch before that of the queries.
+  case oldEpoch = "old-epoch"
+
+  /// Counts of epochs whose frequencies the engine has to know.
+  var epochCount: Int { self == .oldEpoch ? 2 : 1 }
+
+  /// The state of a sequence when it begins, and once its newest page does.
+  var first: SequenceRotation {
+    SequenceRotation(epoch: 1, keys: self == .inTile ? .whenRead : .whenStored)
+  }
+
+  var last: SequenceRotation {
+    SequenceRotation(epoch: epochCount, keys: self == .inTile ? .whenRead : .whenStored)
+  }
+}

@@ -1,0 +1,362 @@
+import StreamingAttention
+import TestSupport
+import Testing
+
+/// Keys that were stored unturned, or turned by frequencies that their sequence no longer uses.
+@Suite("Keys of other epochs")
+struct KeyEpochTests {
+  static let unturned = SequenceRotation(epoch: 1, keys: .whenRead)
+  static let second = SequenceRotation(epoch: 2, keys: .whenStored)
+  static let third = SequenceRotation(epoch: 3, keys: .whenStored)
+
+  /// What happens to a sequence: how its tokens are stored from one token on, until the next.
+  struct History: Sendable, CustomTestStringConvertible {
+    var testDescription: String
+    var parts: [(from: Int, rotation: SequenceRotation)]
+  }
+
+  /// Switches inside of pages, at their borders, and after the last token.
+  static let histories = [
+    History(testDescription: "unturned", parts: [(0, unturned)]),
+    History(testDescription: "an old epoch", parts: [(0, .standard), (670, second)]),
+    History(testDescription: "only an old epoch", parts: [(0, second), (700, third)]),
+    History(
+      testDescription: "everything",
+      parts: [
+        (0, .standard), (100, unturned), (192, second), (300, .standard), (555, unturned),
+        (600, third), (690, SequenceRotation(epoch: 3, keys: .whenRead)), (696, third),
+      ]),
+  ]
+
+  static let positions: [AttentionCase.Positions] = [
+    .halves, .interleaved, .partial, .scaled, .rotaryALiBi,
+  ]
+
+  static let examples: [AttentionCase] = AttentionFactors.instructionSets.flatMap { set in
+    AttentionFactors.types.flatMap { type in
+      positions.enumerated().map { index, positions in
+        AttentionCase(
+          instructionSet: set, keyType: type,
+          valueType: AttentionFactors.types[index % 3], positions: positions,
+          // Odd widths, pairs that fill no vector, groups that fill tiles or not, and more rows than one block.
+          group: [1, 3, 4, 8, 2][index], keyWidth: [64, 59, 128, 80, 32][index],
+          valueWidth: [64, 45, 16, 128, 200][index], length: 700, base: 131_000,
+          rows: [1, 5, 70, 3, 17][index], seed: 90 + UInt64(index))
+      }
+    }
+  }
+
+  @Test("stay within the bounds up to position 262,143", arguments: examples, histories)
+  func againstTwin(_ example: AttentionCase, history: History) throws {
+    var example = example
+    example.base = 262_143 - 699
+    let run = try EpochRun(example, history)
+    #expect(run.harness.engine.cache.checkInvariants().isEmpty)
+    let ratios = try run.ratios()
+    #expect(ratios.areWithinBounds, "\(ratios)")
+  }
+
+  @Test("stay within the bounds when parts have moved", arguments: examples)
+  func moved(_ example: AttentionCase) throws {
+    var example = example
+    example.base = 1000
+    let run = try EpochRun(example, Self.histories[3])
+    try run.harness.engine.cache.rebase(run.sequence, fromEntry: 2, by: 50_000)
+    try run.harness.engine.cache.rebase(run.sequence, fromEntry: 7, by: 210_443)
+    let ratios = try run.ratios(of: run.rows(), firstPosition: 1700 - example.rows + 260_443)
+    #expect(ratios.areWithinBounds, "\(ratios)")
+  }
+
+  @Test(
+    "stay within the bounds over many leaves, among them whole ones",
+    arguments: AttentionFactors.instructionSets, [0, 1])
+  func long(_ instructionSet: InstructionSet, number: Int) throws {
+    var example = Self.examples[0]
+    example.instructionSet = instructionSet
+    (example.keyType, example.valueType) = (.bfloat16, .float16)
+    (example.kvHeads, example.group, example.length) = (1, 3, 9000)
+    let history = [
+      Self.histories[0],
+      History(testDescription: "", parts: [(0, .standard), (8700, Self.second)]),
+    ][number]
+    let ratios = try EpochRun(example, history).ratios()
+    #expect(ratios.areWithinBounds, "\(ratios)")
+  }
+
+  @Test("are told from keys turned by slightly other frequencies", arguments: 0..<3)
+  func mistakes(number: Int) throws {
+    // Both bf16 on the widest vectors there are, where the bounds are the widest.
+    var example = Self.examples[0]
+    (example.instructionSet, example.keyType) = (.detected, .bfloat16)
+    let run = try EpochRun(example, Self.histories[number])
+    let old = number == 2 ? 1 : 0
+    #expect(try run.ratios().output <= 1)
+    // Unturned keys meet their queries over distances of 700 only, keys of an old epoch were turned by 131,000 positions.
+    let part = number == 0 ? 1e-3 : 1e-5
+    #expect(try run.ratios { $0[old].frequencies[2] *= 1 + part }.output > 1)
+    #expect(try run.ratios { $0[old].pairing = .interleaved }.output > 1)
+    if number > 0 {
+      #expect(try run.ratios { $0[number].frequencies[2] *= 1 + 1e-3 }.output > 1)
+      #expect(try run.ratios { $0[number].attentionFactor = 1.01 }.output > 1)
+      #expect(try run.ratios { $0[old] = $0[number] }.output > 1)
+    }
+  }
+
+  @Test("give bits that depend on no worker, neighbour or chunk", arguments: examples, histories)
+  func bits(_ example: AttentionCase, history: History) throws {
+    let threads = ProvidedThreads(count: 3)
+    let alone = try EpochRun(example, history)
+    let chunked = try EpochRun(example, history, chunk: 7, workers: threads.workers)
+    #expect(try chunked.rows() == alone.rows())
+    // A second sequence in another epoch, before and after it.
+    let cache = alone.harness.engine.cache
+    let other = try alone.harness.fill(example, 200)
+    try cache.setRotation(Self.third, of: other)
+    let neighbour = HarnessRequest(other, example, tokens: 200..<210, rows: 0..<example.rows)
+    let request = HarnessRequest(
+      alone.sequence, example, tokens: 700..<700, rows: 0..<example.rows)
+    let requests = [neighbour, request, neighbour]
+    let expected = try alone.rows()
+    #expect(try alone.harness.step([requests[0], requests[1]], commits: false)[1] == expected)
+    #expect(try alone.harness.step([requests[1], requests[2]], commits: false)[0] == expected)
+    #expect(threads.stop())
+  }
+
+  @Test("that were stored unturned give rows of a prompt bits that do not depend on its chunks")
+  func prompt() throws {
+    for index in [0, 5, 10] {
+      let example = Self.examples[index]
+      let harness = try EngineHarness(example)
+      func rows(chunk: Int) throws -> AttentionResult {
+        let sequence = try harness.engine.cache.makeSequence(startingAt: example.base)
+        try harness.engine.cache.setRotation(Self.unturned, of: sequence)
+        var all = AttentionResult(output: [], logSumExp: [])
+        for start in stride(from: 0, to: 300, by: chunk) {
+          let range = start..<min(start + chunk, 300)
+          all.append(
+            try harness.step([HarnessRequest(sequence, example, tokens: range, rows: range)])[0])
+        }
+        return all
+      }
+      let whole = try rows(chunk: 300)
+      #expect(try rows(chunk: 1) == whole)
+      #expect(try rows(chunk: 77) == whole)
+    }
+  }
+
+  @Test("are stored as they were given, and the next epoch opens a page that abandon takes back")
+  func pages() throws {
+    let example = Self.examples[0]
+    let harness = try EpochRun.harness(example)
+    let cache = harness.engine.cache
+    let sequence = try harness.fill(example, 100)
+    try cache.setRotation(Self.unturned, of: sequence)
+    func entries() throws -> [LiveEntry] {
+      var entries: [LiveEntry] = []
+      try cache.forEachLiveEntry(of: sequence, table: 0) { entries.append($0) }
+      return entries
+    }
+    let before = (try entries(), cache.byteCount)
+    let more = HarnessRequest(sequence, example, tokens: 100..<200, rows: 0..<0)
+    _ = try harness.step([more], commits: false)
+    #expect(try entries() == before.0)
+    #expect(cache.byteCount == before.1 && cache.checkInvariants().isEmpty)
+    _ = try harness.step([more])
+    let after = try entries()
+    #expect(after.map(\.epoch) == [1, 1, 0, 0])
+    #expect(after.map(\.slots) == [0..<64, 0..<36, 0..<64, 0..<36])
+    #expect(after.map { $0.basePosition - example.base } == [0, 64, 100, 164])
+    #expect(cache.checkInvariants().isEmpty)
+    try harness.begin([more])
+    #expect(throws: CacheError.stepInProgress) {
+      try cache.setRotation(.standard, of: sequence)
+    }
+    harness.engine.abandon()
+    #expect(try cache.rotation(of: sequence) == Self.unturned)
+  }
+
+  @Test("of an epoch that no layer describes are refused, and nothing is left behind")
+  func unknownEpoch() throws {
+    let example = Self.examples[0]
+    let harness = try EpochRun.harness(example)
+    let sequence = try harness.fill(example, 100)
+    let rotation = SequenceRotation(epoch: 4, keys: .whenStored)
+    try harness.engine.cache.setRotation(rotation, of: sequence)
+    #expect(
+      throws: AttentionError.request(
+        received: "rotary epoch 4", allowed: "0…3, whose frequencies the layers describe")
+    ) { try harness.engine.begin([StepRequest(sequence, appending: 1)]) }
+    #expect(!harness.engine.isInStep && harness.engine.cache.checkInvariants().isEmpty)
+    try harness.engine.cache.setRotation(.standard, of: sequence)
+    try harness.engine.begin([StepRequest(sequence, appending: 1)])
+    harness.engine.abandon()
+  }
+
+  @Test("are read as they lie by a layer without a rotation")
+  func withoutRotation() throws {
+    let example = Self.examples[0]
+    let run = try EpochRun(example, Self.histories[0])
+    var layer = run.harness.layer
+    (layer.rotary, layer.laterRotary) = (nil, [])
+    let reader = try AttentionEngine(
+      cache: run.harness.engine.cache, layers: [layer], workers: Workers(count: 1),
+      instructionSet: example.instructionSet, rotation: .any)
+    try reader.begin([StepRequest(run.sequence, appending: 0, querying: example.rows)])
+    defer { reader.abandon() }
+    let queries = example.queries(0..<example.rows)
+    var output = [Float](repeating: 0, count: example.rows * example.queryHeads * 64)
+    var span = output.mutableSpan
+    try reader.attend(layer: 0, queries: queries.span, into: &span)
+
+    var plain = example
+    plain.positions = .none
+    let (_, expected) = try EngineHarness(plain).run(plain)
+    #expect(output == expected.output)
+  }
+}
+
+/// A sequence that has gone through a history of epochs, and the rows that its last step asked for.
+private struct EpochRun {
+  let example: AttentionCase
+  let harness: EngineHarness
+  let sequence: SequenceID
+  let result: AttentionResult
+
+  /// An engine that knows three epochs of frequencies.
+  static func harness(
+    _ example: AttentionCase, workers: Workers = Workers(count: 1)
+  ) throws -> EngineHarness {
+    var layer = try example.layer()
+    layer.laterRotary = try laterRotary(example)
+    return try EngineHarness(example, layer: layer, workers: workers)
+  }
+
+  /// The case's embedding with other scalings: higher attention factors, other ramps, another base.
+  private static func laterRotary(_ example: AttentionCase) throws -> [RotaryEmbedding] {
+    guard let first = try example.rotary() else { return [] }
+    return try [
+      RotaryScaling.yarn(YaRN(factor: 2, originalContext: 4096)), .ntkAware(factor: 3),
+    ].map { scaling in
+      try RotaryEmbedding(
+        headDimension: first.headDimension, rotaryDimensions: first.rotaryDimensions,
+        base: first.base, pairing: first.pairing, scaling: scaling)
+    }
+  }
+
+  init(
+    _ example: AttentionCase, _ history: KeyEpochTests.History, chunk: Int = 1000,
+    workers: Workers = Workers(count: 1)
+  ) throws {
+    self.example = example
+    harness = try Self.harness(example, workers: workers)
+    let cache = harness.engine.cache
+    sequence = try cache.makeSequence(startingAt: example.base)
+    for (index, part) in history.parts.enumerated() {
+      try cache.setRotation(part.rotation, of: sequence)
+      let end = index + 1 < history.parts.count ? history.parts[index + 1].from : example.length
+      for start in stride(from: part.from, to: end, by: chunk) {
+        _ = try harness.step([
+          HarnessRequest(
+            sequence, example, tokens: start..<min(start + chunk, end), rows: 0..<0)
+        ])
+      }
+    }
+    let request = HarnessRequest(
+      sequence, example, tokens: example.length..<example.length, rows: 0..<example.rows)
+    result = try harness.step([request])[0]
+  }
+
+  /// The newest rows once more.
+  func rows() throws -> AttentionResult {
+    try harness.step([
+      HarnessRequest(
+        sequence, example, tokens: example.length..<example.length, rows: 0..<example.rows)
+    ])[0]
+  }
+
+  /// Errors against the twin, whose rotations by epoch may be changed to be wrong.
+  func ratios(
+    of other: AttentionResult? = nil, firstPosition: Int? = nil,
+    changing change: (inout [ReferenceRotation]) -> Void = { _ in }
+  ) throws -> AttentionRatios {
+    let result = other ?? result
+    let first = firstPosition ?? example.base + example.length - example.rows
+    let embeddings = [harness.layer.rotary].compactMap(\.self) + harness.layer.laterRotary
+    var rotations = embeddings.map {
+      ReferenceRotation(
+        frequencies: $0.frequencies, pairing: $0.pairing == .halves ? .halves : .interleaved,
+        attentionFactor: $0.attentionFactor)
+    }
+    change(&rotations)
+    let cache = harness.engine.cache
+    let epoch = try cache.rotation(of: sequence).epoch
+    var epochs: [Int] = []
+    try cache.forEachLiveEntry(of: sequence, table: 0) { entry in
+      epochs += entry.slots.map { _ in entry.epoch }
+    }
+    var twin = try example.twin()
+    twin.rotation = rotations[epoch - 1]
+    var worst = AttentionRatios()
+    for kvHead in 0..<example.kvHeads {
+      let stored = try harness.storedTokens(sequence, kvHead: kvHead)
+      var tokens = ReferenceTokens(keyWidth: example.keyWidth, valueWidth: example.valueWidth)
+      for (token, keyEpoch) in epochs.enumerated() {
+        let old = keyEpoch == 0 ? nil : rotations[keyEpoch - 1]
+        if token % 97 == 0 {
+          worst.storedKeys = max(
+            worst.storedKeys, storedKeyRatio(stored, token, kvHead: kvHead, turnedBy: old))
+        }
+        if keyEpoch == epoch {
+          tokens.append(token, of: stored)
+        } else {
+          tokens.append(
+            storedKey: Array(stored.key(token)), value: Array(stored.value(token)),
+            at: stored.positions[token], anchor: stored.anchors[token], turnedBy: old,
+            nowBy: rotations[epoch - 1])
+        }
+      }
+      for row in Set([0, example.rows / 2, example.rows - 1]) {
+        for head in kvHead * example.group..<(kvHead + 1) * example.group {
+          let width = example.keyWidth
+          let query = Array(
+            example.queries(row..<row + 1)[head * width..<(head + 1) * width])
+          let expected = twin.row(
+            query: query, at: first + row, over: tokens,
+            slope: harness.layer.alibi.map { Double($0.slopes[head]) } ?? 0)
+          let index = row * example.queryHeads + head
+          worst.output = max(
+            worst.output,
+            expected.worstRatio(output: result.output(index), logSumExp: result.logSumExp[index]))
+        }
+      }
+    }
+    if !result.output.allSatisfy(\.isFinite) { worst.output = .infinity }
+    return worst
+  }
+
+  /// A stored key beside its token's, turned in Double, in units of the bound that `AttentionComparison` derives; without a
+  /// turn only the rounding to the stored type is left of it.
+  private func storedKeyRatio(
+    _ tokens: ReferenceTokens, _ token: Int, kvHead: Int, turnedBy rotation: ReferenceRotation?
+  ) -> Double {
+    let width = example.keyWidth
+    let given = example.keys(token..<token + 1)[kvHead * width..<(kvHead + 1) * width]
+      .map(Double.init)
+    let distance = tokens.positions[token] - tokens.anchors[token]
+    let turned = rotation?.turned(given, by: distance) ?? given
+    let lengths = rotation?.magnitudes(of: given) ?? [Double](repeating: 0, count: width)
+    let unit: Double =
+      switch example.keyType {
+      case .float32: 0
+      case .float16: 0x1p-11
+      case .bfloat16: 0x1p-8
+      }
+    var worst = 0.0
+    for (channel, stored) in tokens.key(token).enumerated() {
+      let bound =
+        8 * 0x1p-24 * lengths[channel] + unit * turned[channel].magnitude * 1.001 + 0x1p-25
+      worst = max(worst, ReferenceRow.ratio(stored, turned[channel], bound))
+    }
+    return worst
+  }
+}
