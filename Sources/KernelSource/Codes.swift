@@ -123,12 +123,13 @@ func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
         let rows = min(tileRows, rowCount - row)
         let left = task.pointee.rows + row * task.pointee.rowBytes
         let output = task.pointee.output + row * task.pointee.outputStride + 32 * panel
-        let isWhole = live == 32 && !task.pointee.accumulates
+        let isWhole = live == 32
         let product = CodeProduct(
           rows: rows, left: left, leftRowBytes: task.pointee.rowBytes,
           panel: rowCount > 1 ? Raw(task.pointee.scratch) : codes,
           blockCount: task.pointee.blockCount, result: isWhole ? output : block,
-          resultStride: isWhole ? task.pointee.outputStride : 32)
+          resultStride: isWhole ? task.pointee.outputStride : 32,
+          adds: isWhole && task.pointee.accumulates)
         if rowCount > 1 {
           multiplyWide(product)
         } else {
@@ -164,6 +165,14 @@ struct CodeProduct {
   var blockCount: Int
   var result: Floats
   var resultStride: Int
+  /// Adds to what the result holds.
+  var adds: Bool
+}
+
+/// The sums of 16 outputs → where they belong.
+@inline(__always)
+func storeSums(_ sums: Vector, _ to: Floats, adds: Bool) {
+  attention_store(to, adds ? attention_add(attention_load(to), sums) : sums)
 }
 
 /// Codes → 8 bits, factors → f32; a block becomes `[codes][scales][minima]`.
@@ -278,8 +287,8 @@ func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct
   }
   var row = 0
   while row < rows {
-    attention_store(p.result + row * p.resultStride, sum0[unchecked: row])
-    attention_store(p.result + row * p.resultStride + 16, sum1[unchecked: row])
+    storeSums(sum0[unchecked: row], p.result + row * p.resultStride, adds: p.adds)
+    storeSums(sum1[unchecked: row], p.result + row * p.resultStride + 16, adds: p.adds)
     row += 1
   }
 }
@@ -361,8 +370,8 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
     panel += blockBytes(format)
     block += 1
   }
-  attention_store(p.result, sum[unchecked: 0])
-  attention_store(p.result + 16, sum[unchecked: 1])
+  storeSums(sum[unchecked: 0], p.result, adds: p.adds)
+  storeSums(sum[unchecked: 1], p.result + 16, adds: p.adds)
 }
 
 @inline(never) func narrowCenteredNibbles(_ p: CodeProduct) { narrowTile(.centeredNibbles, p) }

@@ -77,6 +77,23 @@
     }
   }
 
+  /// Brings in the memory behind `bytes`, and of what shares its pages, ahead of the first touch.
+  ///
+  /// Contents stay as they are. Several threads may do so at once, each for pages of its own: at a first touch all of them would
+  /// wait for the one that fills a huge page with zeros.
+  ///
+  /// False where the system does not know how (before Linux 5.14) or has too little memory.
+  ///
+  /// - Precondition: the bytes lie in a committed range of a region.
+  @discardableResult
+  @unsafe package static func populate(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard let start = bytes.baseAddress else { return true }
+    let mask = UInt(pageBytes) - 1
+    let first = UInt(bitPattern: start) & ~mask
+    let end = (UInt(bitPattern: start) + UInt(bytes.count) + mask) & ~mask
+    return SystemMemory.populate(first, Int(end - first))
+  }
+
   /// Gives a range's memory back to the system; its contents are lost and touching it is a fault.
   ///
   /// - Precondition: the range lies in the region, at multiples of `pageBytes`.

@@ -42,6 +42,14 @@ enum SystemMemory {
     unsafe madvise(pointer(address), byteCount, MADV_HUGEPAGE)
   }
 
+  /// Brings in the memory of readable and writable pages; false where the system does not.
+  static func populate(_ address: UInt, _ byteCount: Int) -> Bool {
+    unsafe madvise(pointer(address), byteCount, populateForWriting) == 0
+  }
+
+  /// MADV_POPULATE_WRITE, which older C libraries do not name.
+  private static let populateForWriting: Int32 = 23
+
   /// Maps a whole file for reading; nil with errno set where the system refuses.
   static func mapFile(_ descriptor: Int32, _ byteCount: Int) -> UInt? {
     let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0)

@@ -39,6 +39,24 @@ import Testing
     #expect(unsafe bytes.allSatisfy { $0 == 0 })
   }
 
+  @Test("memory comes in ahead of its first touch, and what was written stays")
+  func populating() throws {
+    let region = try Region(reserving: 2 * Region.groupBytes)
+    try region.commit(0..<2 * Region.groupBytes)
+    // SAFETY: the range has just been committed.
+    let bytes = unsafe UnsafeMutableRawBufferPointer(
+      start: region.base, count: 2 * Region.groupBytes)
+    unsafe bytes.storeBytes(of: 7, toByteOffset: 0, as: UInt8.self)
+    let part = Region.groupBytes + 1..<Region.groupBytes + 3 * Region.pageBytes
+    let isThere = unsafe Region.populate(UnsafeRawBufferPointer(rebasing: bytes[part]))
+    unsafe Region.populate(UnsafeRawBufferPointer(rebasing: bytes[..<10]))
+    if isThere, LibNUMA.shared != nil {
+      let pages = Region.groupBytes..<Region.groupBytes + 3 * Region.pageBytes
+      #expect(try region.nodes(of: pages).allSatisfy { $0 != nil })
+    }
+    #expect(unsafe bytes[0] == 7 && bytes[part].allSatisfy { $0 == 0 })
+  }
+
   @Test("sizes round up to whole groups", arguments: [0, 1, 4_096, 2 << 20, (2 << 20) + 1])
   func rounding(byteCount: Int) throws {
     let region = try Region(reserving: byteCount)

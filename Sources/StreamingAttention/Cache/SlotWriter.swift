@@ -1,4 +1,5 @@
 import KernelTable
+import Memory
 
 /// Writes the keys and values of one request's tokens into the pages of one layer.
 ///
@@ -72,6 +73,21 @@ import KernelTable
         valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,
         valueWidth: shape.valueWidth, valueOffset: valueOffset, norms: norms)
       unsafe kernels.writeSlots(&task)
+    }
+  }
+
+  /// Brings in the memory of the pages that the tokens touch, for all KV heads.
+  package func populate() {
+    // SAFETY: the reservation made an entry and an address for each page touched, and committed its memory.
+    guard let entries = unsafe entries, let pages = unsafe pages else { return }
+    let pageBytes = unsafe PageLayout(shape).pageBytes
+    for kvHead in unsafe 0..<shape.kvHeads {
+      for index in unsafe 0..<pageCount {
+        guard let page = unsafe pages[kvHead * columnStride + Int(entries[index].page)] else {
+          continue
+        }
+        unsafe Region.populate(UnsafeRawBufferPointer(start: page, count: pageBytes))
+      }
     }
   }
 

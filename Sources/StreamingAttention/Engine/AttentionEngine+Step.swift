@@ -29,6 +29,7 @@ extension AttentionEngine {
       cache.abandon(reserved)
       throw error
     }
+    populatePages()
     reservation = reserved
   }
 

@@ -8,8 +8,9 @@ struct ProductCut {
   init(rowCount: Int, rowBytes: Int, panelCount: Int, workerCount: Int) {
     blockRows = max(12, min(rowCount, (512 << 10) / rowBytes / 12 * 12))
     blockCount = (rowCount + blockRows - 1) / blockRows
-    // A handful of items for each worker keeps them level; more would only be claimed one by one.
-    panelsPerItem = min(max(1, panelCount * blockCount / (8 * workerCount)), 16)
+    // A handful of items for each worker keeps them level; with few rows, more would only be claimed one by one.
+    let handful = min(max(1, panelCount * blockCount / (8 * workerCount)), 16)
+    panelsPerItem = min(handful, max(1, 64 / max(1, min(rowCount, blockRows))))
   }
 
   func rows(ofBlock block: Int, of rowCount: Int) -> Range<Int> {
