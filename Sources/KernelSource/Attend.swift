@@ -226,7 +226,9 @@ func computeScores(
           leftRowBytes: scratch.queryRowBytes, right: page.keys + done * page.keyRowBytes,
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
-          asksAhead: asksAhead && row == 0, dotsPairs: dotsPairs(task)),
+          // Keys that have been widened lie in cache.
+          asksAhead: asksAhead && row == 0 && page.keys != Raw(scratch.keys),
+          dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
     }

@@ -48,12 +48,16 @@ func widenPage(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: Raw, _ isMany: Bool
 ) -> PageView {
-  var view = storedView(task, page, false)
-  if entry.pointee.slotTurns >= 0 || isWidened(task, view.keyElement) {
-    widenKeys(task, page, scratch.keys)
-    if entry.pointee.slotTurns >= 0, let turns = task.pointee.slotTurns {
+  var view = storedView(task, page, !isMany)
+  let turnsKeys = entry.pointee.slotTurns >= 0
+  if turnsKeys || isWidened(task, view.keyElement) {
+    if turnsKeys, let turns = task.pointee.slotTurns {
       turnKeys(
-        task, scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128)
+        task, page, scratch.keys,
+        turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
+        view.streams && task.pointee.asksAhead)
+    } else {
+      widenKeys(task, page, scratch.keys)
     }
     view.keys = Raw(scratch.keys)
     if view.keyElement.isBFloat16 { view.keyRows *= 2 }
@@ -123,28 +127,75 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
   }
 }
 
-/// (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot of keys in f32; `turns` is
+/// Keys in f32, with (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot; `turns` is
 /// `[pair][cos: 64 | sin: 64]`.
 @inline(__always)
-func turnKeys(_ task: UnsafePointer<LeafTask>, _ keys: Floats, _ turns: UnsafePointer<Float>) {
+func turnKeys(
+  _ task: UnsafePointer<LeafTask>, _ page: Raw, _ target: Floats, _ turns: UnsafePointer<Float>,
+  _ asksAhead: Bool
+) {
   let pairs = task.pointee.pairs
-  let isPaired = task.pointee.keyElement.isBFloat16
+  let width = task.pointee.keyWidth
+  let element = task.pointee.keyElement
+  let rowBytes = element.isFloat16 ? 128 : 256
   var pair = 0
   while pair < pairs {
-    let first = keys + (isPaired ? 2 * pair : pair) * 64
-    let second = keys + (isPaired ? 2 * pair + 1 : pairs + pair) * 64
+    let first = page + pair * rowBytes
+    let second = element.isBFloat16 ? first : page + (pairs + pair) * rowBytes
+    if asksAhead {
+      askAhead(first, rowBytes)
+      if !element.isBFloat16 { askAhead(second, rowBytes) }
+    }
     let table = turns + pair * 128
+    let targets = (
+      target + (element.isBFloat16 ? 2 * pair : pair) * 64,
+      target + (element.isBFloat16 ? 2 * pair + 1 : pairs + pair) * 64
+    )
     var slot = 0
     while slot < 64 {
-      let u = attention_load(first + slot)
-      let v = attention_load(second + slot)
+      let u: Vector
+      let v: Vector
+      switch element {
+      case .float32:
+        u = attention_load(first.assumingMemoryBound(to: Float.self) + slot)
+        v = attention_load(second.assumingMemoryBound(to: Float.self) + slot)
+      case .float16:
+        u = attention_load_half(first + 2 * slot)
+        v = attention_load_half(second + 2 * slot)
+      case .bfloat16:
+        let both = attention_load_pairs(first + 4 * slot)
+        u = attention_first_of_pairs(both)
+        v = attention_second_of_pairs(both)
+      }
       let c = attention_load(table + slot)
       let s = attention_load(table + 64 + slot)
       attention_store(
-        first + slot, attention_subtract(attention_multiply(u, c), attention_multiply(v, s)))
-      attention_store(second + slot, attention_fma(v, c, attention_multiply(u, s)))
+        targets.0 + slot, attention_subtract(attention_multiply(u, c), attention_multiply(v, s)))
+      attention_store(targets.1 + slot, attention_fma(v, c, attention_multiply(u, s)))
       slot += 16
     }
     pair += 1
+  }
+  let done = element.isBFloat16 ? pairs : 2 * pairs
+  let rest = page + done * rowBytes
+  switch element {
+  case .float32:
+    UnsafeMutableRawPointer(target + 128 * pairs).copyMemory(
+      from: rest, byteCount: (width - 2 * pairs) * 256)
+  case .float16:
+    widenHalves(rest, (width - 2 * pairs) * 64, target + 128 * pairs)
+  case .bfloat16:
+    widenPairs(rest, (width + 1) / 2 - pairs, 64, target + 128 * pairs)
+  }
+}
+
+/// Asks for the lines as far ahead of these as tiles do.
+@inline(__always)
+func askAhead(_ row: Raw, _ bytes: Int) {
+  var line = 0
+  while line < bytes {
+    attention_prefetch_far(row + farAhead + line)
+    attention_prefetch(row + nearAhead + line)
+    line += 64
   }
 }

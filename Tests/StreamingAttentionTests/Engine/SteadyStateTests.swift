@@ -12,8 +12,11 @@ private struct Decoding {
   private let keys: [Float]
   private let queries: [Float]
 
-  init(workers: Workers) throws {
+  // Rotations of the three sequences, once the prompts are in: what was stored differently is read through tables of slots.
+  init(workers: Workers, rotations: [SequenceRotation] = []) throws {
     let rotary = try RotaryEmbedding(headDimension: 64, rotaryDimensions: 64, pairing: .halves)
+    let later = try RotaryEmbedding(
+      headDimension: 64, rotaryDimensions: 64, pairing: .halves, scaling: .linear(factor: 2))
     // Steep and flat heads: some read their reference leaves only, some more, some everything.
     let alibi = try ALiBi(slopes: [0.5, 0.1, 0.03, 0.02, 0.001, 0])
     let window = 100
@@ -24,10 +27,12 @@ private struct Decoding {
         retention: layer == 1 ? .window(window) : .everything)
     }
     let layers = (0..<Self.layerCount).map { layer in
-      LayerAttention(
+      var attention = LayerAttention(
         queryHeads: 6, window: layer == 1 ? window : nil,
         sinks: layer == 2 ? Array(repeating: 0, count: 6) : nil, rotary: rotary,
         alibi: layer == 3 ? alibi : nil, alibiEpsilon: 0.01)
+      attention.laterRotary = [later]
+      return attention
     }
     let cache = try KVCache(layers: shapes, stripes: [nil], memoryLimit: 1 << 28)
     engine = try AttentionEngine(cache: cache, layers: layers, workers: workers)
@@ -45,6 +50,9 @@ private struct Decoding {
         try engine.append(layer: layer, keys: tokens.span, values: tokens.span)
       }
       engine.commit()
+    }
+    for (sequence, rotation) in zip(sequences, rotations) {
+      try cache.setRotation(rotation, of: sequence)
     }
   }
 
@@ -75,10 +83,17 @@ struct SteadyStateTests {
   @Test(
     "allocates and retains nothing, on any worker",
     .enabled(if: AllocationCount.isAvailable),
-    arguments: [1, 2])
-  func nothing(workerCount: Int) throws {
+    arguments: [1, 2],
+    [
+      [],
+      [
+        SequenceRotation(epoch: 1, keys: .whenRead), SequenceRotation(epoch: 2, keys: .whenStored),
+        SequenceRotation(epoch: 2, keys: .whenRead),
+      ],
+    ])
+  func nothing(workerCount: Int, rotations: [SequenceRotation]) throws {
     let threads = ProvidedThreads(count: workerCount)
-    let decoding = try Decoding(workers: threads.workers)
+    let decoding = try Decoding(workers: threads.workers, rotations: rotations)
     var output = [Float](repeating: 0, count: 3 * 6 * 64)
     var logSumExp = [Float](repeating: 0, count: 3 * 6)
     var outputSpan = output.mutableSpan
