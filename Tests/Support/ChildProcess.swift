@@ -222,8 +222,18 @@ package final class ChildProcess: Sendable {
 
   /// The largest resident size of a process so far; 0 once it has no memory any more.
   private static func peakBytes(of process: String) -> Int {
-    guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
-      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+    // Not by Foundation, which leaks its buffer where the process ends meanwhile.
+    let file = unsafe open("/proc/\(process)/status", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 16_384)
+    // SAFETY: read writes at most the bytes that it is given.
+    let count = unsafe bytes.withUnsafeMutableBytes { bytes in
+      unsafe Glibc.read(file, bytes.baseAddress, bytes.count)
+    }
+    guard
+      let line = String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self).split(separator: "\n")
+        .first(where: { $0.hasPrefix("VmHWM:") }),
       let field = line.split(whereSeparator: \.isWhitespace).dropFirst().first,
       let kibibytes = Int(field)
     else { return 0 }

@@ -2,25 +2,29 @@ import Glibc
 
 /// The slow, obvious twin of attention: one query row over a list of tokens, in Double, summed with compensation.
 ///
-/// Order of a score: scale·q·k → softcap → − slope·distance → mask; a sink enters the denominator once.
+/// Order of a score: scale·q·k → softcap → − slope·distance → + bias → mask; a sink enters the denominator once.
 package struct ReferenceAttention: Sendable {
   package var scale: Double
   /// A key at position p is seen from t only if p ≤ t.
   package var isCausal: Bool
   /// A key at position p is seen from t only if t − p < window.
   package var window: Int?
+  /// A key at position p is seen from t only if p − t ≤ rightWindow.
+  package var rightWindow: Int?
   /// c in c·tanh(score ÷ c).
   package var softcap: Double?
   package var rotation: ReferenceRotation?
   package var arithmetic: ReferenceArithmetic
 
   package init(
-    scale: Double, isCausal: Bool, window: Int? = nil, softcap: Double? = nil,
+    scale: Double, isCausal: Bool, window: Int? = nil, rightWindow: Int? = nil,
+    softcap: Double? = nil,
     rotation: ReferenceRotation? = nil, arithmetic: ReferenceArithmetic = .init()
   ) {
     self.scale = scale
     self.isCausal = isCausal
     self.window = window
+    self.rightWindow = rightWindow
     self.softcap = softcap
     self.rotation = rotation
     self.arithmetic = arithmetic
@@ -28,6 +32,7 @@ package struct ReferenceAttention: Sendable {
 
   package func sees(_ position: Int, from query: Int) -> Bool {
     (!isCausal || position <= query) && (window.map { query - position < $0 } ?? true)
+      && (rightWindow.map { position - query <= $0 } ?? true)
   }
 
   /// One query head at one position.
@@ -38,14 +43,16 @@ package struct ReferenceAttention: Sendable {
   ///   - tokens: all tokens of the sequence, in any order.
   ///   - slope: ALiBi's for this head; 0 for none.
   ///   - sink: the learned logit of this head.
+  ///   - bias: added to the scores, one for each token, −∞ masks it; nil for none.
   /// - Returns: output and log-sum-exp with their bounds.
   package func row(
     query: [Float], at position: Int, over tokens: ReferenceTokens, slope: Double = 0,
-    sink: Double? = nil
+    sink: Double? = nil, bias: ArraySlice<Float>? = nil
   ) -> ReferenceRow {
+    let biases = bias.map { $0.map(Double.init) }
     var visible: [Int] = []
     for token in 0..<tokens.count where sees(tokens.positions[token], from: position) {
-      visible.append(token)
+      if biases?[token] != -.infinity { visible.append(token) }
     }
     guard !visible.isEmpty else {
       let zeros = [Double](repeating: 0, count: tokens.valueWidth)
@@ -68,8 +75,9 @@ package struct ReferenceAttention: Sendable {
         score = softcap * tanh(score / softcap)
         error += 18 * ReferenceArithmetic.f32 * softcap
       }
-      error += 4 * ReferenceArithmetic.f32 * (score.magnitude + slope * distance)
-      scores.append(score - slope * distance)
+      let extra = biases?[token] ?? 0
+      error += 4 * ReferenceArithmetic.f32 * (score.magnitude + slope * distance + extra.magnitude)
+      scores.append(score - slope * distance + extra)
       errors.append(error)
     }
     return normalised(scores, errors, tokens, visible, sink)

@@ -25,6 +25,38 @@ extension AttentionEngine {
     layer: Int, queries: Span<Float>, bias: Span<Float>, into output: inout MutableSpan<Float>,
     cancellation: CancellationFlag? = nil
   ) throws(AttentionError) -> AttentionReport {
+    try withBias(bias, layer: layer) { () throws(AttentionError) in
+      try attend(layer: layer, queries: queries, into: &output, cancellation: cancellation)
+    }
+  }
+
+  /// As ``attend(layer:queries:bias:into:cancellation:)``, with the log-sum-exp of every row and head.
+  ///
+  /// - Parameters:
+  ///   - layer: As there.
+  ///   - queries: As there.
+  ///   - bias: As there.
+  ///   - output: As there.
+  ///   - logSumExp: `[row][queryHead]`, natural logarithm, biases included, overwritten.
+  ///   - cancellation: As there.
+  /// - Throws: As there.
+  /// - Returns: As there.
+  @discardableResult
+  public func attend(
+    layer: Int, queries: Span<Float>, bias: Span<Float>, into output: inout MutableSpan<Float>,
+    logSumExp: inout MutableSpan<Float>, cancellation: CancellationFlag? = nil
+  ) throws(AttentionError) -> AttentionReport {
+    try withBias(bias, layer: layer) { () throws(AttentionError) in
+      try attend(
+        layer: layer, queries: queries, into: &output, logSumExp: &logSumExp,
+        cancellation: cancellation)
+    }
+  }
+
+  /// Runs `body` while the step has a bias, whose length is checked.
+  private func withBias(
+    _ bias: Span<Float>, layer: Int, _ body: () throws(AttentionError) -> AttentionReport
+  ) throws(AttentionError) -> AttentionReport {
     try checkStep(layer: layer, for: "attend")
     let shared = plan.biasCount(table: settings[layer].table)
     let queryHeads = shapes[settings[layer].shape].queryHeads
@@ -37,8 +69,7 @@ extension AttentionEngine {
         unsafe StepBias(address: $0, heads: bias.count == shared ? 1 : queryHeads)
       }
       defer { unsafe stepBias = nil }
-      return try attend(
-        layer: layer, queries: queries, into: &output, cancellation: cancellation)
+      return try body()
     }
   }
 }

@@ -35,6 +35,11 @@ struct AttentionCase: CustomStringConvertible {
     case none, halves, interleaved, partial, scaled, alibi, rotaryALiBi
   }
 
+  enum Bias: CaseIterable {
+    /// One number for each head, row and key, or for each row and key.
+    case perHead, shared
+  }
+
   var instructionSet = InstructionSet.baseline
   var keyType = ElementType.float32
   var valueType = ElementType.float32
@@ -47,6 +52,8 @@ struct AttentionCase: CustomStringConvertible {
   var length = 513
   var base = 0
   var rows = 1
+  var bias: Bias?
+  var rightWindow: Int?
   var seed: UInt64 = 1
   /// Deviation of the keys, whose mean is 0.
   var keyDeviation = 1.0
@@ -62,6 +69,7 @@ struct AttentionCase: CustomStringConvertible {
   var description: String {
     "\(instructionSet.rawValue) K \(keyType) V \(valueType) \(masking) \(positions) group \(group) × \(kvHeads) "
       + "width \(keyWidth)/\(valueWidth) length \(length) base \(base) rows \(rows) seed \(seed)"
+      + (bias.map { " bias \($0)" } ?? "") + (rightWindow.map { " right window \($0)" } ?? "")
   }
 
   var queryHeads: Int { group * kvHeads }
@@ -88,11 +96,13 @@ struct AttentionCase: CustomStringConvertible {
   func layer() throws -> LayerAttention {
     var generator = SeededGenerator(seed: seed, stream: 9)
     let hasALiBi = positions == .alibi || positions == .rotaryALiBi
-    return LayerAttention(
+    var layer = LayerAttention(
       queryHeads: queryHeads, mask: masking.isCausal ? .causal : .full, window: masking.window,
       softcap: masking.softcap,
       sinks: masking.hasSinks ? generator.normalFloats(queryHeads, deviation: 2) : nil,
       rotary: try rotary(), alibi: hasALiBi ? try ALiBi(headCount: queryHeads) : nil)
+    layer.rightWindow = rightWindow
+    return layer
   }
 
   func shape() throws -> LayerShape {
@@ -119,6 +129,18 @@ struct AttentionCase: CustomStringConvertible {
       numbers[plant.channel] = plant.number
     }
     return numbers
+  }
+
+  /// Biases of some rows over so many keys (caches that release none): of deviation 2, a seventh of them −∞, and all of row 1.
+  func biases(_ rows: Range<Int>, keyCount: Int) -> [Float] {
+    guard let bias else { return [] }
+    let perRow = keyCount * (bias == .perHead ? queryHeads : 1)
+    return rows.flatMap { row in
+      var generator = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(row), stream: 4)
+      return generator.normalFloats(perRow, deviation: 2).enumerated().map { index, number in
+        row == 1 || (index + row) % 7 == 3 ? -.infinity : number
+      }
+    }
   }
 
   func keys(_ tokens: Range<Int>) -> [Float] {

@@ -44,10 +44,13 @@ extension AttentionCase {
         let (row, head) = (index / queryHeads, index % queryHeads)
         let query = Array(queries(row..<row + 1)[head * keyWidth..<(head + 1) * keyWidth])
         let other = (head + (mistake?.headShift ?? 0)) % queryHeads
+        let biases = biases(row..<row + 1, keyCount: tokens.count)
+        let firstBias = bias == .perHead ? other * tokens.count : 0
         let expected = twin.row(
           query: query, at: first + row, over: tokens,
           slope: layer.alibi.map { Double($0.slopes[other]) } ?? 0,
-          sink: layer.sinks.map { Double($0[other]) })
+          sink: layer.sinks.map { Double($0[other]) },
+          bias: bias == nil ? nil : biases[firstBias..<firstBias + tokens.count])
         worst.output = max(
           worst.output,
           expected.worstRatio(output: result.output(index), logSumExp: result.logSumExp[index]))
@@ -72,7 +75,8 @@ extension AttentionCase {
     arithmetic.roundsQueriesToo = true
     return ReferenceAttention(
       scale: Double(1 / Float(keyWidth).squareRoot()), isCausal: masking.isCausal,
-      window: masking.window, softcap: masking.softcap.map(Double.init), rotation: rotation,
+      window: masking.window, rightWindow: rightWindow, softcap: masking.softcap.map(Double.init),
+      rotation: rotation,
       arithmetic: arithmetic)
   }
 

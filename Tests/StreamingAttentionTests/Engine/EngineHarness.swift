@@ -73,9 +73,15 @@ final class EngineHarness {
     var logSumExp = [Float](repeating: .nan, count: rowCount)
     var outputSpan = output.mutableSpan
     var lseSpan = logSumExp.mutableSpan
-    report = try engine.attend(
-      layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan,
-      cancellation: cancellation)
+    let bias = requests.flatMap { $0.example.biases($0.rows, keyCount: $0.tokens.upperBound) }
+    report =
+      bias.isEmpty
+      ? try engine.attend(
+        layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan,
+        cancellation: cancellation)
+      : try engine.attend(
+        layer: 0, queries: queries.span, bias: bias.span, into: &outputSpan, logSumExp: &lseSpan,
+        cancellation: cancellation)
     var first = 0
     return requests.map { request in
       let count = request.rows.count * layer.queryHeads

@@ -31,6 +31,11 @@ struct TwinMistake: Sendable, CustomTestStringConvertible {
       headShift: 1),
     TwinMistake(
       testDescription: "the sink of the next head", example: example(.sinks, .none), headShift: 1),
+    TwinMistake(
+      testDescription: "the bias of the next head", example: biased, headShift: 1),
+    TwinMistake(testDescription: "a right window one wider", example: ahead) {
+      $0.rightWindow? += 1
+    },
     TwinMistake(testDescription: "no softcap", example: example(.softcap, .none)) {
       $0.softcap = nil
     },
@@ -49,6 +54,18 @@ struct TwinMistake: Sendable, CustomTestStringConvertible {
       $0.scale *= 1.0001
     },
   ]
+
+  private static var biased: AttentionCase {
+    var result = example(.causal, .none)
+    result.bias = .perHead
+    return result
+  }
+
+  private static var ahead: AttentionCase {
+    var result = example(.full, .none)
+    result.rightWindow = 2
+    return result
+  }
 
   /// Both bf16 on the widest vectors there are, where the bounds are the widest.
   private static func example(
