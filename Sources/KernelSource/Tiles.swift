@@ -369,8 +369,51 @@ var hasPairDots: Bool {
 }
 
 /// result = left × right, or result += left × right; at most `largestTile` rows.
-@inline(never)
+///
+/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
+/// stored rows that all passes see before the next block comes, a row or two at a time so that whole lines are
+/// read first (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
+@inline(__always)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  multiplyTile(p, element, adds)
+  #else
+  if p.streams && p.rows > 1 {
+    multiplyBlocks(p, element, adds)
+  } else {
+    multiplyTile(p, element, adds)
+  }
+  #endif
+}
+
+#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
+@inline(never)
+func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
+  let blockRows = 2048 / p.rightRowBytes
+  let leftBytes = element.isBFloat16 ? 8 : 4
+  let most = element.isFloat16 || element.isBFloat16 ? 2 : 1
+  var done = 0
+  while done < p.count {
+    var part = p
+    part.count = p.count - done < blockRows ? p.count - done : blockRows
+    part.right = p.right + done * p.rightRowBytes
+    var row = 0
+    while row < p.rows {
+      part.rows = p.rows - row < most ? p.rows - row : most
+      part.left = p.left + row * p.leftRowBytes + done * leftBytes
+      part.result = p.result + row * p.resultStride
+      multiplyTile(part, element, adds || done > 0)
+      part.asksAhead = false
+      row += part.rows
+    }
+    done += part.count
+  }
+}
+#endif
+
+/// One tile, or the rows of one that is taken in blocks.
+@inline(never)
+func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   #if KERNELS_AVX512BF16
   if p.dotsPairs && element.isBFloat16 {
     multiplyDotted(p, adds)
