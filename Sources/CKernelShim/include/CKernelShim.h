@@ -74,29 +74,25 @@ ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
 }
 ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
 
-/* 1 + c1 f + c2 f^2 + ... + c6 f^6 */
-ATTENTION_INLINE attention_f32x16 attention_polynomial(attention_f32x16 f, float c1, float c2, float c3, float c4, float c5, float c6) {
-  attention_f32x16 p = ATTENTION_FMA((attention_f32x16)(c6), f, (attention_f32x16)(c5));
-  p = ATTENTION_FMA(p, f, (attention_f32x16)(c4));
-  p = ATTENTION_FMA(p, f, (attention_f32x16)(c3));
-  p = ATTENTION_FMA(p, f, (attention_f32x16)(c2));
-  p = ATTENTION_FMA(p, f, (attention_f32x16)(c1));
-  return ATTENTION_FMA(p, f, (attention_f32x16)(1.0f));
-}
+#define ATTENTION_STEP(p, f, c) ATTENTION_FMA(p, f, (attention_f32x16)(c))
+/* 1 + c1 f + c2 f^2 + ... + c6 f^6; a macro, since a call with vectors would have an ABI */
+#define ATTENTION_POLYNOMIAL(f, c1, c2, c3, c4, c5, c6) \
+  ATTENTION_STEP(ATTENTION_STEP(ATTENTION_STEP(ATTENTION_STEP(ATTENTION_STEP( \
+      ATTENTION_STEP((attention_f32x16)(c6), f, c5), f, c4), f, c3), f, c2), f, c1), f, 1.0f)
 /* 2^x by a polynomial of degree 6 on the fraction of x, which AVX-512 takes from [0, 1] (relative error 2.0e-9 before rounding, 6.5e-8
    after) and others from [-1/2, 1/2] (1.9e-9 and 8e-8). 0 below about -150 (AVX-512) or -126 (elsewhere), -infinity included;
    NaN stays NaN. x must not exceed 126. */
 ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
 #if defined(__AVX512F__)
   attention_f32x16 f = (attention_f32x16)_mm512_reduce_ps((__m512)x, 9); /* x less its floor; 0 for infinities */
-  attention_f32x16 p = attention_polynomial(
+  attention_f32x16 p = ATTENTION_POLYNOMIAL(
       f, 0x1.62e42cp-1f, 0x1.ebfd58p-3f, 0x1.c68912p-5f, 0x1.3d0b92p-7f, 0x1.46d64cp-10f, 0x1.c54176p-13f);
   return (attention_f32x16)_mm512_scalef_ps((__m512)p, (__m512)x); /* p times 2 to the floor of x */
 #else
   attention_f32x16 low = (attention_f32x16)(-127.0f), magic = (attention_f32x16)(12582912.0f);
   attention_f32x16 y = x < low ? low : x;
   attention_f32x16 t = y + magic, f = y - (t - magic);
-  attention_f32x16 p = attention_polynomial(
+  attention_f32x16 p = ATTENTION_POLYNOMIAL(
       f, 0x1.62e43p-1f, 0x1.ebfbdap-3f, 0x1.c6aed4p-5f, 0x1.3b2dbcp-7f, 0x1.5f456ap-10f, 0x1.41d334p-13f);
   attention_f32x16 r = (attention_f32x16)(((attention_u32x16)t << 23) + (attention_u32x16)p);
   r = x < (attention_f32x16)(-126.0f) ? (attention_f32x16)(0.0f) : r;

@@ -63,6 +63,24 @@ struct AttentionBitsTests {
     }
   }
 
+  @Test(
+    "are the same whether pages are widened and memory is asked for ahead",
+    arguments: kinds + maskings, [true, false])
+  func traits(_ example: AttentionCase, dotsPairs: Bool) throws {
+    // Times the group: few rows, up to a page's pass for itself, more than a block.
+    for rows in [1, 3, 17, 30] {
+      var example = example
+      example.rows = rows
+      var results: [AttentionResult] = []
+      for (asksAhead, widensPages) in [(false, false), (true, false), (false, true), (true, true)] {
+        example.chosenTraits = ProcessorTraits(
+          asksAhead: asksAhead, widensPages: widensPages, dotsPairs: dotsPairs)
+        results.append(try EngineHarness(example).run(example).1)
+      }
+      #expect(results.allSatisfy { $0 == results[0] }, "\(rows) rows")
+    }
+  }
+
   @Test("of a sequence are the same alone and among others", arguments: kinds + maskings)
   func neighbours(_ example: AttentionCase) throws {
     // A length, new tokens and rows for each sequence; one has no token at all, one asks for nothing.

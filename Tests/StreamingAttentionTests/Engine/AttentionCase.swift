@@ -60,10 +60,13 @@ struct AttentionCase: CustomStringConvertible {
   /// Numbers that stand in place of drawn ones.
   var planted: [Planted] = []
 
-  /// Every combination in turn: they must not matter but for `dotsPairs`, which the twin follows.
+  /// Nil for every combination in turn, by the seed: they must not matter but for `dotsPairs`, which the twin follows.
+  var chosenTraits: ProcessorTraits?
+
   var traits: ProcessorTraits {
-    ProcessorTraits(
-      asksAhead: seed & 1 != 0, widensPages: seed & 2 != 0, dotsPairs: seed & 4 == 0)
+    chosenTraits
+      ?? ProcessorTraits(
+        asksAhead: seed & 1 != 0, widensPages: seed & 2 != 0, dotsPairs: seed & 4 == 0)
   }
 
   var description: String {
@@ -131,14 +134,24 @@ struct AttentionCase: CustomStringConvertible {
     return numbers
   }
 
-  /// Biases of some rows over so many keys (caches that release none): of deviation 2, a seventh of them −∞, and all of row 1.
-  func biases(_ rows: Range<Int>, keyCount: Int) -> [Float] {
+  /// Biases of one row over all tokens, `[head or 1][token]`: of deviation 2, a seventh of them −∞.
+  ///
+  /// Row 1 sees nothing, row 2 nothing of the first page, row 3 nothing of the first leaf, row 4 nothing of the last 600 tokens.
+  func biases(row: Int) -> [[Float]] {
     guard let bias else { return [] }
-    let perRow = keyCount * (bias == .perHead ? queryHeads : 1)
-    return rows.flatMap { row in
-      var generator = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(row), stream: 4)
-      return generator.normalFloats(perRow, deviation: 2).enumerated().map { index, number in
-        row == 1 || (index + row) % 7 == 3 ? -.infinity : number
+    let hidden =
+      switch row {
+      case 1: 0..<length
+      case 2: 0..<64
+      case 3: 0..<512
+      case 4: length - 600..<length
+      default: 0..<0
+      }
+    return (0..<(bias == .perHead ? queryHeads : 1)).map { head in
+      var generator = SeededGenerator(
+        seed: seed &* 1_000_003 &+ UInt64(row * queryHeads + head), stream: 4)
+      return generator.normalFloats(length, deviation: 2).enumerated().map { token, number in
+        hidden.contains(token) || (token + row) % 7 == 3 ? -.infinity : number
       }
     }
   }

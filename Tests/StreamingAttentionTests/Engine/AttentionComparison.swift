@@ -44,13 +44,16 @@ extension AttentionCase {
         let (row, head) = (index / queryHeads, index % queryHeads)
         let query = Array(queries(row..<row + 1)[head * keyWidth..<(head + 1) * keyWidth])
         let other = (head + (mistake?.headShift ?? 0)) % queryHeads
-        let biases = biases(row..<row + 1, keyCount: tokens.count)
-        let firstBias = bias == .perHead ? other * tokens.count : 0
+        var added: [Float]?
+        if let bias { added = biases(row: row)[bias == .perHead ? other : 0] }
+        if let shift = mistake?.biasShift, let right = added {
+          added = Array(right.suffix(shift)) + right.dropLast(shift)
+        }
         let expected = twin.row(
           query: query, at: first + row, over: tokens,
           slope: layer.alibi.map { Double($0.slopes[other]) } ?? 0,
           sink: layer.sinks.map { Double($0[other]) },
-          bias: bias == nil ? nil : biases[firstBias..<firstBias + tokens.count])
+          bias: added?.suffix(tokens.count))
         worst.output = max(
           worst.output,
           expected.worstRatio(output: result.output(index), logSumExp: result.logSumExp[index]))

@@ -1,6 +1,7 @@
 import KernelTable
-import StreamingAttention
 import TestSupport
+
+@testable import StreamingAttention
 
 /// What one sequence does in a step of a harness.
 struct HarnessRequest {
@@ -73,7 +74,14 @@ final class EngineHarness {
     var logSumExp = [Float](repeating: .nan, count: rowCount)
     var outputSpan = output.mutableSpan
     var lseSpan = logSumExp.mutableSpan
-    let bias = requests.flatMap { $0.example.biases($0.rows, keyCount: $0.tokens.upperBound) }
+    // Those of the keys that this step sees: the newest of the sequence.
+    let bias = requests.enumerated().flatMap { index, request in
+      request.rows.flatMap { row in
+        request.example.biases(row: row).flatMap { biases in
+          biases[..<request.tokens.upperBound].suffix(engine.plan.tables[index].keyCount)
+        }
+      }
+    }
     report =
       bias.isEmpty
       ? try engine.attend(

@@ -409,6 +409,22 @@ struct HorizonTests {
     #expect(skipped.allSatisfy { $0 > 0 })
   }
 
+  @Test("skips nothing where a bias is added, which may lift any key", arguments: [1, 40])
+  func bias(rows: Int) throws {
+    var example = AttentionCase(
+      instructionSet: .detected, keyType: .float16, valueType: .float16, positions: .alibi,
+      group: 2, length: 3_000, rows: rows, seed: 83)
+    let slopes: [Float] = [0.5, 0.4, 0.3, 0.2]
+    #expect(try Runs(example, slopes: slopes).result(1e-3).1.keyValueBytesSkipped > 0)
+    for bias in AttentionCase.Bias.allCases {
+      example.bias = bias
+      let runs = try Runs(example, slopes: slopes)
+      let (result, report) = try runs.result(1e-3)
+      #expect(report.keyValueBytesSkipped == 0 && report.skippedMassBound == 0)
+      #expect(try runs.result(0).0 == result)
+    }
+  }
+
   @Test("skips nothing for a slope of 0, an ε of 0, and where there is no ALiBi")
   func dense() throws {
     var example = AttentionCase(

@@ -11,6 +11,8 @@ struct TwinMistake: Sendable, CustomTestStringConvertible {
   var positionShift = 0
   /// Added to the number of the head whose slope and sink are taken.
   var headShift = 0
+  /// Keys by which the biases are off.
+  var biasShift = 0
   var change: @Sendable (inout ReferenceAttention) -> Void = { _ in }
 
   static let all = [
@@ -33,6 +35,7 @@ struct TwinMistake: Sendable, CustomTestStringConvertible {
       testDescription: "the sink of the next head", example: example(.sinks, .none), headShift: 1),
     TwinMistake(
       testDescription: "the bias of the next head", example: biased, headShift: 1),
+    TwinMistake(testDescription: "the bias of the next key", example: biased, biasShift: 1),
     TwinMistake(testDescription: "a right window one wider", example: ahead) {
       $0.rightWindow? += 1
     },
