@@ -144,15 +144,20 @@ func tile<O: Operand, let sums: Int>(
     }
     return
   }
-  // Two at a time: the end of a loop that turns fewer times is foreseen.
-  while step + 1 < count {
+  // Two products at a time: the end of a loop that turns fewer times is foreseen.
+  while O.halves == 1 && step + 1 < count {
     addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
     addStep(operand, rows, groups, &sum, left + O.leftBytes, leftRowBytes, right + rightRowBytes)
     left += 2 * O.leftBytes
     right += 2 * rightRowBytes
     step += 2
   }
-  if step < count { addStep(operand, rows, groups, &sum, left, leftRowBytes, right) }
+  while step < count {
+    addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
+    left += O.leftBytes
+    right += rightRowBytes
+    step += 1
+  }
 }
 
 /// One stored row of `tile`; halves one after the other, so that what is widened for one leaves its registers to the other.
