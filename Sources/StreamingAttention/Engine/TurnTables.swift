@@ -94,12 +94,9 @@ final class TurnTables {
   private func fillRuns(_ plan: borrowing Plan) throws(AttentionError) {
     let width = 2 * embeddings[0].pairCount
     let count = plan.runs.count
-    let isNew = filledRuns.count != count
-    if isNew {
-      filledRuns.removeAll()
-      try runs.discardAndResize(to: count * width)
-      try filledRuns.discardAndResize(to: count)
-    }
+    try Self.makeRoom(
+      &filledRuns, &runs, count: count, width: width,
+      nothing: RunTurn(epoch: -1, distance: 0, keyEpoch: -1, offset: 0))
     for r in 0..<plan.requests.count {
       let epoch = plan.requests[r].epoch
       let planned = plan.tables[table * plan.requests.count + r]
@@ -108,7 +105,7 @@ final class TurnTables {
         let turn = RunTurn(
           epoch: epoch, distance: plan.runs[planned.firstRun].anchor - run.anchor,
           keyEpoch: run.epoch, offset: run.offset)
-        guard isNew || filledRuns[index] != turn else { continue }
+        guard filledRuns[index] != turn else { continue }
         filledRuns[index] = turn
         guard let embedding = embedding(epoch) else { preconditionFailure("epoch 0") }
         let other = run.offset == 0 ? nil : self.embedding(run.epoch)
@@ -120,16 +117,25 @@ final class TurnTables {
     }
   }
 
+  /// Room for `count` rows; where their number changes, what they held is forgotten.
+  private static func makeRoom<Content>(
+    _ filled: inout GrowingBuffer<Content>, _ rows: inout GrowingBuffer<Float>, count: Int,
+    width: Int, nothing: Content
+  ) throws(AttentionError) {
+    guard filled.count != count else { return }
+    filled.removeAll()
+    try rows.discardAndResize(to: count * width)
+    try filled.discardAndResize(to: count)
+    for index in 0..<count { filled[index] = nothing }
+  }
+
   private func fillSlots(_ plan: borrowing Plan) throws(AttentionError) {
     let width = 2 * embeddings[0].pairCount * PageLayout.slots
     let count = plan.slotTables.count
-    let isNew = filledSlots.count != count
-    if isNew {
-      filledSlots.removeAll()
-      try slots.discardAndResize(to: count * width)
-      try filledSlots.discardAndResize(to: count)
-    }
-    for index in 0..<count where isNew || filledSlots[index] != plan.slotTables[index] {
+    try Self.makeRoom(
+      &filledSlots, &slots, count: count, width: width,
+      nothing: SlotTable(epoch: -1, keyEpoch: -1))
+    for index in 0..<count where filledSlots[index] != plan.slotTables[index] {
       let wanted = plan.slotTables[index]
       filledSlots[index] = wanted
       // What another table's pages hold is none of these layers' business.
