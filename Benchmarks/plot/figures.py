@@ -14,6 +14,7 @@ KNOWN_TYPES = ["f32", "f16", "bf16", "int8"]
 DASHES = ["-", "--", ":", "-.", (0, (1, 3)), (0, (5, 1, 1, 1, 1, 1))]
 KNOWN_ENCODINGS = ["none", "rope", "alibi", "rope+alibi"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+OURS = "streaming-attention"
 
 STYLE = {
     "figure.facecolor": "white",
@@ -96,8 +97,11 @@ def fraction_axis(axis, values, label):
 
 
 def draw(axis, points, colour, dash="-", marker="o"):
-    """A line through (x, y, steady); a point that was not steady is hollow."""
-    points = sorted(points)
+    """A line through (x, y, steady), the middle one of several at one x; hollow if not steady."""
+    measured = {}
+    for x, y, steady in sorted(points):
+        measured.setdefault(x, []).append((y, steady))
+    points = [(x, *found[len(found) // 2]) for x, found in measured.items()]
     axis.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, linestyle=dash)
     for x, y, steady in points:
         fill = (
@@ -147,9 +151,10 @@ def finish(figure, legends, records):
             *legends,
             [Line2D([], [], **hollow, label="hollow: the machine did not hold still")],
         ]
-    columns = round(figure.get_figwidth() / 1.4)
     bottom = 0.01
     for handles in reversed(legends):
+        longest = max(len(handle.get_label()) for handle in handles)
+        columns = max(1, int(figure.get_figwidth() / (0.8 + 0.075 * longest)))
         figure.legend(
             handles=handles,
             loc="lower left",
@@ -280,7 +285,7 @@ def model(records, machine):
     """Tokens per second of a whole model over the depth of its cache, by engine."""
 
     def engine_of(record):
-        return f"{record.get('engine', 'streaming-attention')} {type_of(record)}"
+        return f"{record.get('engine', OURS)} {type_of(record)}"
 
     def depth_of(record):
         return record.get("depth", record["context"])
@@ -289,27 +294,27 @@ def model(records, machine):
         records, lambda r: r["model"], lambda r: r["operation"]
     ).items():
         engines = ordered(map(engine_of, own), [])
-        colours = colour_map(engines, [])
+        ours = [engine for engine in engines if engine.startswith(OURS)]
+        styles = {
+            engine: (COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
+            for index, engine in enumerate(ours + sorted(set(engines) - set(ours)))
+        }
         depths = sorted(set(map(depth_of, own)))
         figure, (axis,) = canvas(f"{name}, {operation}", machine, panels=1)
-        for index, ((engine,), line) in enumerate(groups(own, engine_of).items()):
-            best = {}
-            for record in line:
-                best.setdefault(depth_of(record), []).append(record)
+        for (engine,), line in groups(own, engine_of).items():
             points = [
-                (
-                    depths.index(depth),
-                    sorted(r["tokensPerSecond"] for r in rs)[len(rs) // 2],
-                    all(map(is_steady, rs)),
-                )
-                for depth, rs in best.items()
+                (depths.index(depth_of(r)), r["tokensPerSecond"], is_steady(r)) for r in line
             ]
-            draw(axis, points, colours[engine], DASHES[index // len(COLOURS) % len(DASHES)])
+            draw(axis, points, *styles[engine])
         axis.set_xticks(range(len(depths)), [count_label(depth) for depth in depths])
         axis.set_xlabel("tokens already in the cache")
         axis.set_title("Speed of the whole model")
         log_speed_axis(axis, "tokens per second")
-        yield f"model-{slug(name)}-{operation}", finish(figure, [coloured(colours)], own)
+        entries = [
+            Line2D([], [], color=colour, linestyle=dash, marker="o", label=engine)
+            for engine, (colour, dash) in styles.items()
+        ]
+        yield f"model-{slug(name)}-{operation}", finish(figure, [entries], own)
 
 
 def slug(text):
