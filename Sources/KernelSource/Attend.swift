@@ -213,7 +213,7 @@ func computeScores(
   _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
 ) {
   let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
-  let blockRows = rows > tileRows ? 16_384 / page.keyRowBytes : page.keyRows
+  let blockRows = rows > tileRows ? blockBytes(page) / page.keyRowBytes : page.keyRows
   var done = 0
   while done < page.keyRows {
     let count = page.keyRows - done < blockRows ? page.keyRows - done : blockRows
@@ -235,6 +235,11 @@ func computeScores(
     done += count
   }
 }
+
+/// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
+/// memory little enough for what the first tile has asked for to arrive while the others multiply.
+@inline(__always)
+func blockBytes(_ page: PageView) -> Int { page.streams ? 4096 : 16_384 }
 
 /// What comes between q·k and the softmax: softcap, ALiBi, additive bias.
 @inline(__always)
@@ -354,28 +359,33 @@ func addSlots(
   let bytes = element.isFloat16 ? 2 : 4
   let isRounded = isPaired && dotsPairs(task)
   let leftRowBytes = isRounded ? 128 : 256
-  let left =
-    (isRounded ? Raw(scratch.rounded) : Raw(scratch.scores)) + low
-    * (isPaired && !isRounded ? 8 : 4)
+  let left = isRounded ? Raw(scratch.rounded) : Raw(scratch.scores)
+  let leftBytes = isPaired && !isRounded ? 8 : 4
   let stored = isPaired ? 32 : 64
   let padded = task.pointee.outputStride
   var panel = page.values
   var channel = 0
   while channel < padded {
     let width = padded - channel < 64 ? padded - channel : 64
-    var row = start
-    while row < start + rows {
-      multiply(
-        Product(
-          rows: start + rows - row < tileRows ? start + rows - row : tileRows,
-          left: left + row * leftRowBytes, leftRowBytes: leftRowBytes,
-          right: panel + low * width * bytes, rightRowBytes: width * bytes, count: high - low,
-          groupCount: width / 16,
-          result: task.pointee.outputs + (firstRow + row) * padded + channel,
-          resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start,
-          dotsPairs: isRounded),
-        element, adds: true)
-      row += tileRows
+    let blockRows = rows > tileRows && page.streams ? blockBytes(page) / (width * bytes) : stored
+    var done = low
+    while done < high {
+      let count = high - done < blockRows ? high - done : blockRows
+      var row = start
+      while row < start + rows {
+        multiply(
+          Product(
+            rows: start + rows - row < tileRows ? start + rows - row : tileRows,
+            left: left + done * leftBytes + row * leftRowBytes, leftRowBytes: leftRowBytes,
+            right: panel + done * width * bytes, rightRowBytes: width * bytes, count: count,
+            groupCount: width / 16,
+            result: task.pointee.outputs + (firstRow + row) * padded + channel,
+            resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start,
+            dotsPairs: isRounded),
+          element, adds: true)
+        row += tileRows
+      }
+      done += count
     }
     panel += stored * width * bytes
     channel += width
