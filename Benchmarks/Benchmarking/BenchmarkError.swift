@@ -36,7 +36,7 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  static func wrapping<Value>(
+  package static func wrapping<Value>(
     _ body: () throws(AttentionError) -> Value
   ) throws(BenchmarkError) -> Value {
     do throws(AttentionError) { return try body() } catch {
@@ -44,13 +44,13 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  static func wrapping<Value>(
+  package static func wrapping<Value>(
     _ body: () throws(CacheError) -> Value
   ) throws(BenchmarkError) -> Value {
     do throws(CacheError) { return try body() } catch { throw .cache(error) }
   }
 
-  static func wrapping<Value>(
+  package static func wrapping<Value>(
     _ body: () throws(FillError) -> Value
   ) throws(BenchmarkError) -> Value {
     do throws(FillError) { return try body() } catch {
@@ -63,7 +63,7 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  static func wrapping<Value>(
+  package static func wrapping<Value>(
     _ body: () throws(ModelError) -> Value
   ) throws(BenchmarkError) -> Value {
     do throws(ModelError) { return try body() } catch {

@@ -72,7 +72,9 @@ struct OptionTests {
     #expect(options.contexts.map(\.description) == ["32*4096", "64*1024+32*2048"])
   }
 
-  @Test("shapes of models by name, and parts of them in place", arguments: AttentionShape.named)
+  @Test(
+    "shapes of models by name, and parts of them in place",
+    arguments: AttentionShape.named.map { ($0.name, $0.shape) })
   func shapes(name: String, shape: AttentionShape) throws {
     #expect(try options("decode", nil, ["--shape": name]).shape == shape)
     var wider = shape

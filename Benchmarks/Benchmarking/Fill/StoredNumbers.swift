@@ -1,8 +1,8 @@
-import StreamingAttention
+package import StreamingAttention
 
 extension ElementType {
   /// `x` as the cache stores it: rounded to nearest, ties to even.
-  func stored(_ x: Double) -> Double {
+  package func stored(_ x: Double) -> Double {
     switch self {
     case .float32: Double(Float(x))
     case .float16: Double(Float16(x))
@@ -18,12 +18,12 @@ extension ElementType {
 /// Sums of n terms are off by min(n, λ·√n)·u·Σ|terms| at most: the first certain, the second exceeded with probability
 /// 2·exp(−λ² ÷ 2) if rounding errors are independent (Higham & Mary 2019, "A new approach to probabilistic rounding error
 /// analysis", theorem 2.4); λ = 8: once in 4e13 sums.
-enum Rounding {
-  static let f32 = 0x1p-24
-  static let bf16 = 0x1p-8
-  static let lambda = 8.0
+package enum Rounding {
+  package static let f32 = 0x1p-24
+  package static let bf16 = 0x1p-8
+  package static let lambda = 8.0
 
-  static func ofSum(_ count: Int) -> Double {
+  package static func ofSum(_ count: Int) -> Double {
     min(Double(count), lambda * Double(count).squareRoot())
   }
 }

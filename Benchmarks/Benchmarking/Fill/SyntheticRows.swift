@@ -1,4 +1,4 @@
-import StreamingAttention
+package import StreamingAttention
 
 /// Keys, values and queries of every layer as a caller of the engine would hand them over.
 struct SyntheticRows: Sendable {
@@ -122,7 +122,7 @@ struct SyntheticRows: Sendable {
 
 extension RotaryEmbedding {
   /// R(distance)·x in Double, in the caller's order of channels, without the attention factor.
-  func turned(_ x: [Double], by distance: Int) -> [Double] {
+  package func turned(_ x: [Double], by distance: Int) -> [Double] {
     var result = x
     for pair in 0..<pairCount {
       let (first, second) = channels(ofPair: pair)

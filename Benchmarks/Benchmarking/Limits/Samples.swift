@@ -28,6 +28,12 @@ package struct Samples: Sendable, Equatable {
   /// The shortest time that is not exceeded by 99 of a hundred.
   package var p99Milliseconds: Double { quantile(0.99) }
 
+  /// The longest time in milliseconds; NaN without any.
+  package var maximumMilliseconds: Double { quantile(1) }
+
+  /// The sum of all in milliseconds.
+  package var totalMilliseconds: Double { nanoseconds.reduce(0) { $0 + Double($1) } / 1e6 }
+
   /// The smallest sample such that at least `part` of all are no larger, in milliseconds.
   private func quantile(_ part: Double) -> Double {
     let sorted = nanoseconds.sorted()

@@ -1,9 +1,9 @@
 import Glibc
 
 /// A monotonic clock, read in about 25 ns.
-enum Stopwatch {
+package enum Stopwatch {
   /// Nanoseconds since some moment in the past.
-  static var now: UInt64 { nanoseconds(of: CLOCK_MONOTONIC) }
+  package static var now: UInt64 { nanoseconds(of: CLOCK_MONOTONIC) }
 
   /// CPU time of all threads of this process so far, in nanoseconds.
   static var processCPU: UInt64 { nanoseconds(of: CLOCK_PROCESS_CPUTIME_ID) }
@@ -23,7 +23,9 @@ enum Stopwatch {
   }
 
   /// Nanoseconds that `body` takes.
-  static func time<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) -> UInt64 {
+  package static func time<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure)
+    -> UInt64
+  {
     let start = now
     try body()
     return now - start

@@ -18,7 +18,7 @@ extension BenchmarkOptions {
     self = .standard(threads: threads, instructionSet: instructionSet)
     try readMode(mode, argument)
     let reader = ValueReader(values: values)
-    try readShape(reader)
+    shape = try reader.shape(over: shape)
     try readModel(reader)
     if self.mode != .model,
       let list = try reader.list(
@@ -104,21 +104,6 @@ extension BenchmarkOptions {
       queryLengths = [1, 512]
       types = [.float16, .bfloat16].map { StoredTypes(key: $0, value: $0) }
     default: break
-    }
-  }
-
-  private mutating func readShape(_ reader: ValueReader) throws(BenchmarkError) {
-    if let named = try reader.choice("--shape", AttentionShape.named.map { ($0.name, $0.shape) }) {
-      shape = named
-    }
-    shape.queryHeads = try reader.integer("--query-heads", in: 1...1024) ?? shape.queryHeads
-    shape.kvHeads = try reader.integer("--kv-heads", in: 1...1024) ?? shape.kvHeads
-    shape.headDimension =
-      try reader.integer("--head-dimension", in: 2...1024) ?? shape.headDimension
-    guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
-      throw .option(
-        name: "--query-heads", received: "\(shape.queryHeads)",
-        allowed: "a multiple of the \(shape.kvHeads) KV heads")
     }
   }
 

@@ -21,7 +21,7 @@ package struct ContextMix: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Tokens, `K` and `M` standing for 2^10 and 2^20 of them.
-  static func length(_ text: Substring) -> Int? {
+  package static func length(_ text: Substring) -> Int? {
     let (digits, shift) =
       switch text.last {
       case "K", "k": (text.dropLast(), 10)

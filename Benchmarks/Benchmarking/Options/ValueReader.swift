@@ -1,15 +1,21 @@
 /// Reads the values of options, each as what it should be.
-struct ValueReader {
-  let values: [String: String]
+package struct ValueReader {
+  /// By option name; empty for a flag.
+  package let values: [String: String]
+
+  package init(values: [String: String]) { self.values = values }
 
   /// A whole number within a range.
-  func integer(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int? {
+  package func integer(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int?
+  {
     guard let text = values[name] else { return nil }
     return try integer(text, name, allowed)
   }
 
   /// Whole numbers within a range, separated by commas.
-  func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> [Int]? {
+  package func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError)
+    -> [Int]?
+  {
     try list(name, "whole numbers, \(allowed.lowerBound) to \(allowed.upperBound)") { word in
       (word == "0" ? 0 : ContextMix.length(word)).flatMap { allowed.contains($0) ? $0 : nil }
     }
@@ -27,7 +33,7 @@ struct ValueReader {
   }
 
   /// A number within a range.
-  func number(
+  package func number(
     _ name: String, in allowed: ClosedRange<Double>
   ) throws(BenchmarkError) -> Double? {
     guard let text = values[name] else { return nil }
@@ -40,7 +46,7 @@ struct ValueReader {
   }
 
   /// A seed: any whole number of 64 bits without sign.
-  func seed(_ name: String) throws(BenchmarkError) -> UInt64? {
+  package func seed(_ name: String) throws(BenchmarkError) -> UInt64? {
     guard let text = values[name] else { return nil }
     guard let value = UInt64(text) else {
       throw .option(name: name, received: text, allowed: "a whole number, 0 to \(UInt64.max)")
@@ -49,7 +55,7 @@ struct ValueReader {
   }
 
   /// One of some words.
-  func choice<Value>(
+  package func choice<Value>(
     _ name: String, _ choices: [(String, Value)]
   ) throws(BenchmarkError) -> Value? {
     guard let text = values[name] else { return nil }
@@ -61,7 +67,7 @@ struct ValueReader {
   }
 
   /// Some of some words, separated by commas.
-  func choices<Value>(
+  package func choices<Value>(
     _ name: String, _ choices: [(String, Value)]
   ) throws(BenchmarkError) -> [Value]? {
     try list(name, BenchmarkOptions.names(choices.map(\.0)) + ", separated by commas") { word in
@@ -70,7 +76,7 @@ struct ValueReader {
   }
 
   /// A list of what `element` makes of its words.
-  func list<Value>(
+  package func list<Value>(
     _ name: String, _ allowed: String, _ element: (Substring) -> Value?
   ) throws(BenchmarkError) -> [Value]? {
     guard let text = values[name] else { return nil }
@@ -82,5 +88,20 @@ struct ValueReader {
       result.append(value)
     }
     return result
+  }
+
+  /// Heads and widths: those of `--shape`, or else of `shape`, and in their place what single options say.
+  package func shape(over shape: AttentionShape) throws(BenchmarkError) -> AttentionShape {
+    var shape =
+      try choice("--shape", AttentionShape.named.map { ($0.name, $0.shape) }) ?? shape
+    shape.queryHeads = try integer("--query-heads", in: 1...1024) ?? shape.queryHeads
+    shape.kvHeads = try integer("--kv-heads", in: 1...1024) ?? shape.kvHeads
+    shape.headDimension = try integer("--head-dimension", in: 2...1024) ?? shape.headDimension
+    guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
+      throw .option(
+        name: "--query-heads", received: "\(shape.queryHeads)",
+        allowed: "a multiple of the \(shape.kvHeads) KV heads")
+    }
+    return shape
   }
 }
