@@ -75,7 +75,7 @@ let package = Package(
       name: "attend",
       dependencies: [
         "Memory", "StreamingAttention", "ModelFiles", "Tokenization", "Models", "Generation",
-        "Benchmarking",
+        "Benchmarking", "Stress",
       ],
       swiftSettings: strict),
 
@@ -83,6 +83,10 @@ let package = Package(
       name: "Benchmarking",
       dependencies: ["KernelTable", "Memory", "StreamingAttention", "ModelFiles", "Models"],
       path: "Benchmarks/Benchmarking", swiftSettings: strict),
+    .target(
+      name: "Stress",
+      dependencies: ["Benchmarking", "Generation", "Memory", "ModelFiles", "StreamingAttention"],
+      path: "Benchmarks/Stress", swiftSettings: strict),
     .executableTarget(
       name: "Benchmark", dependencies: ["Benchmarking", "Memory", "StreamingAttention"],
       path: "Benchmarks/Benchmark",
@@ -97,7 +101,7 @@ let package = Package(
       name: "NUMACheck", dependencies: ["StreamingAttention", "Memory"], path: "Tests/NUMACheck",
       swiftSettings: strict),
     tests("Support"),
-    tests("attend", ["attend", "Benchmarking", "Memory", "StreamingAttention"]),
+    tests("attend", ["attend", "Benchmarking", "Memory", "StreamingAttention", "Stress"]),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests(
@@ -108,6 +112,7 @@ let package = Package(
     tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
     tests(
       "Benchmarking", ["Benchmarking", "KernelTable", "Memory", "Models", "StreamingAttention"]),
+    tests("Stress", ["Stress", "Benchmarking", "Generation", "StreamingAttention"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

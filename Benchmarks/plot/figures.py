@@ -1,4 +1,4 @@
-"""The figures: decode, prefill, growth of the cache, and a whole model."""
+"""The figures: decode, prefill, growth of the cache by one token and without end, a model."""
 
 import textwrap
 
@@ -317,6 +317,64 @@ def model(records, machine):
         yield f"model-{slug(name)}-{operation}", finish(figure, [entries], own)
 
 
+GROWTH = [
+    ("Decode", "milliseconds of a step", "decodeMilliseconds", ["p50", "p99"], 1),
+    (
+        "Growth by one token",
+        "microseconds of a step",
+        "appendMicroseconds",
+        ["p50", "p99", "p99WithCommits"],
+        1,
+    ),
+    ("Memory", "GiB", "memoryBytes", ["formula", "committed", "resident"], 1 / 2**30),
+]
+QUANTITIES = {
+    "p50": "median",
+    "p99": "99th percentile",
+    "p99WithCommits": "with page commits",
+    "formula": "live pages",
+    "committed": "committed",
+    "resident": "process",
+}
+
+
+def growth(records, machine):
+    """Latency and memory over context, as a cache grew under `attend stress growth`."""
+
+    def contents_of(record):
+        sequences = record["sequences"]
+        return (
+            f"{type_of(record)}, {encoding_of(record)}, {record['layers']} layers"
+            + (f", {sequences} sequences" if sequences > 1 else "")
+        )
+
+    for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
+        colours = colour_map(ordered(map(contents_of, own), []), [])
+        figure, axes = canvas(f"Growth, {shape}", f"{machinery} · {machine}", panels=3)
+        styles = {}
+        for axis, (title, label, field, names, unit) in zip(axes, GROWTH):
+            contexts = []
+            for index, name in enumerate(names):
+                style = DASHES[index], MARKERS[index]
+                styles[QUANTITIES[name]] = style
+                for record in own:
+                    points = [
+                        (int(context), values[name] * unit, True)
+                        for context, values in record[field].items()
+                        if values.get(name) is not None
+                    ]
+                    draw(axis, points, colours[contents_of(record)], *style)
+                    contexts += [context for context, _, _ in points]
+            axis.set_title(title)
+            count_axis(axis, contexts, "context, tokens")
+            axis.tick_params(axis="x", labelrotation=45)
+            log_speed_axis(axis, label)
+        yield (
+            f"growth-{slug(shape)}-{slug(machinery)}",
+            finish(figure, [coloured(colours), styled(styles)], own),
+        )
+
+
 def slug(text):
     """A part of a file's name."""
     kept = "".join(
@@ -338,4 +396,6 @@ def all_figures(records):
         yield from decode(of("decode"), machine)
         yield from prefill(of("prefill"), machine)
         yield from append(of("append"), machine)
+        stress = [r for r in records if r["operation"] == "stress"]
+        yield from growth([r for r in stress if r["preset"] == "growth"], machine)
         yield from model([r for r in records if "model" in r and "tokensPerSecond" in r], machine)

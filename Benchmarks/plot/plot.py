@@ -1,4 +1,4 @@
-"""Turns saved records of `attend bench` into PNG and SVG; tools/plot starts it."""
+"""Turns saved records of `attend bench` and `stress` into PNG and SVG; tools/plot starts it."""
 
 import argparse
 import pathlib
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 def main():
     parser = Parser(prog="tools/plot", description=__doc__.split(";")[0] + ".")
     parser.add_argument(
-        "results", type=pathlib.Path, nargs="+", help="files that attend bench --save wrote"
+        "results", type=pathlib.Path, nargs="+", help="what attend bench or stress --save wrote"
     )
     parser.add_argument(
         "--to",
@@ -40,7 +40,7 @@ def main():
             drawn += 1
         if drawn == 0:
             raise records.RecordsError(
-                f"{options.results[0]}: no record of decode, prefill, append or a model"
+                f"{options.results[0]}: no record of decode, prefill, append, growth or a model"
             )
     except records.RecordsError as error:
         print(f"plot: {error}", file=sys.stderr)

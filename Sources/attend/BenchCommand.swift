@@ -55,7 +55,8 @@ enum BenchRun {
     }
   }
 
-  private static func instructionSet() throws(BenchmarkError) -> InstructionSet {
+  /// What `ATTEND_ISA` asks for, or the best.
+  static func instructionSet() throws(BenchmarkError) -> InstructionSet {
     do throws(AttentionError) {
       return try .selected(by: Terminal.environment("ATTEND_ISA"))
     } catch {

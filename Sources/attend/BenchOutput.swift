@@ -2,7 +2,7 @@ import Benchmarking
 import Glibc
 import Memory
 
-/// Where the records of `attend bench` go: standard output, as a table or as JSON, and a file if asked.
+/// Where the records of `attend bench` and `attend stress` go: standard output, as a table or as JSON, and a file if asked.
 final class BenchOutput {
   private let isJSON: Bool
   private var table = BenchmarkTable()
@@ -28,21 +28,27 @@ final class BenchOutput {
 
   /// Writes a finished record.
   func write(_ record: BenchmarkRecord) throws(BenchmarkError) {
-    finish()
     do throws(CommandFailure) {
-      if file >= 0 { try Terminal.write(record.json + "\n", to: file) }
-      let lines = isJSON ? [record.json] : table.lines(for: record)
-      try Terminal.write(lines.joined(separator: "\n") + "\n")
+      try write(json: record.json, lines: isJSON ? [] : table.lines(for: record))
     } catch {
       throw .output(error.message)
     }
+  }
+
+  /// Writes a finished object, which for people is some lines.
+  func write(json: String, lines: [String]) throws(CommandFailure) {
+    finish()
+    if file >= 0 { try Terminal.write(json + "\n", to: file) }
+    try Terminal.write((isJSON ? [json] : lines).joined(separator: "\n") + "\n")
   }
 
   /// Shows what is being done, where standard error is a terminal.
   func progress(_ text: String) {
     guard Terminal.showsProgress else { return }
     hasProgress = true
-    Terminal.noteUnended("\r\u{1B}[K\(text)")
+    // A line that wraps could not be cleared.
+    let line = Terminal.columns.map { String(text.prefix($0 - 1)) } ?? text
+    Terminal.noteUnended("\r\u{1B}[K\(line)")
   }
 
   /// Clears the line of progress.

@@ -7,10 +7,14 @@ struct Command: Sendable {
   var arguments: [(name: String, help: String)]
   /// Arguments that may be left out, in order.
   var optionalArguments: [(name: String, help: String)] = []
+  /// More of what an argument may be, under a title of its own.
+  var choices: (title: String, rows: [(name: String, help: String)])?
   var options: [Option]
   var run: @Sendable (Arguments) async throws(CommandFailure) -> Void
 
-  static let all: [Command] = [.generate, .chat, .logits, .bench, .topology]
+  static let all: [Command] = [
+    .generate, .chat, .logits, .bench, .stress, .topology,
+  ]
 
   /// The help text: overview, usage, arguments, options.
   var help: String {
@@ -22,6 +26,10 @@ struct Command: Sendable {
     if !named.isEmpty {
       lines += ["", "ARGUMENTS:"]
       lines += Self.table(named.map { ($0.name, $0.help) })
+    }
+    if let choices {
+      lines += ["", "\(choices.title):"]
+      lines += Self.table(choices.rows.map { ($0.name, $0.help) })
     }
     lines += ["", "OPTIONS:"]
     lines += Self.table(

@@ -21,6 +21,16 @@ enum Terminal {
   /// Whether standard error is a terminal, where progress may be shown.
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
+  /// Characters of a line of the terminal at standard error; nil where it does not say.
+  static var columns: Int? {
+    var size = winsize()
+    // SAFETY: the request writes one `winsize`.
+    guard unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else {
+      return nil
+    }
+    return Int(size.ws_col)
+  }
+
   /// Writes all of `text` to an open file.
   static func write(_ text: String, to descriptor: Int32) throws(CommandFailure) {
     var text = text

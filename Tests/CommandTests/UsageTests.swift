@@ -39,7 +39,8 @@ struct UsageTests {
   }
 
   @Test(
-    "help goes to standard output", arguments: ["generate", "chat", "logits", "bench", "topology"])
+    "help goes to standard output",
+    arguments: ["generate", "chat", "logits", "bench", "stress", "topology"])
   func help(command: String) throws {
     let overview = try Attend.run(["--help"])
     #expect(overview.exitStatus == 0)

@@ -1,0 +1,87 @@
+import Memory
+
+/// What a run counts and measures.
+package struct StressFigures: Sendable {
+  /// Operations; for growth, steps of the engine.
+  package internal(set) var steps = 0
+  package internal(set) var tokensAppended = 0
+  package internal(set) var forks = 0
+  package internal(set) var shifts = 0
+  package internal(set) var evictions = 0
+  package internal(set) var truncations = 0
+  package internal(set) var drops = 0
+  package internal(set) var merges = 0
+  package internal(set) var snapshots = 0
+  package internal(set) var faultsInjected = 0
+  /// Operations that memory ended, after which the run freed some and went on.
+  package internal(set) var refusals = 0
+  package internal(set) var checksPassed = 0
+  package internal(set) var checksFailed = 0
+  /// Tokens of the longest sequence that there was.
+  package internal(set) var longestContext = 0
+  /// Page memory now and at its largest.
+  package internal(set) var formulaBytes = 0
+  package internal(set) var committedBytes = 0
+  package internal(set) var peakFormulaBytes = 0
+  package internal(set) var peakCommittedBytes = 0
+  /// Of the process.
+  package internal(set) var residentBytes: Int?
+  package internal(set) var peakResidentBytes: Int?
+  package internal(set) var residentBytesByNode: [Int: Int] = [:]
+  /// Page memory, and that of the process, once all was dropped.
+  package internal(set) var committedBytesAfterDrop: Int?
+  package internal(set) var residentBytesAfterDrop: Int?
+  package internal(set) var seconds = 0.0
+  /// By the power of two that the context reaches.
+  private(set) var contexts: [Int: ContextFigures] = [:]
+  /// By name.
+  private(set) var operations: [String: TimeSamples] = [:]
+  /// The newest decode steps, for those who watch.
+  private(set) var recentDecodes: [UInt64] = []
+
+  /// The smallest power of two that is no less than a context.
+  static func bucket(_ context: Int) -> Int {
+    context <= 1 ? 1 : 1 << (Int.bitWidth - (context - 1).leadingZeroBitCount)
+  }
+
+  /// Takes a step that is not measured.
+  mutating func add(_ step: StepFigures) {
+    checksPassed += step.checks
+    longestContext = max(longestContext, step.context)
+  }
+
+  /// Takes the time that one token for each sequence took to append.
+  mutating func addAppend(_ step: StepFigures) {
+    let bucket = Self.bucket(step.context)
+    if !step.hasCommitted { contexts[bucket, default: ContextFigures()].append.add(step.append) }
+    contexts[bucket, default: ContextFigures()].appendWithCommits.add(step.append)
+  }
+
+  /// Takes the time of a step's attention.
+  mutating func addDecode(_ step: StepFigures) {
+    guard step.attend > 0 else { return }
+    let bucket = Self.bucket(step.context)
+    contexts[bucket, default: ContextFigures()].decode.add(step.attend)
+    contexts[bucket, default: ContextFigures()].decodeNanoseconds += step.attend
+    contexts[bucket, default: ContextFigures()].bytesRead += step.bytesRead
+    if recentDecodes.count == 64 { recentDecodes.removeFirst() }
+    recentDecodes.append(step.attend)
+  }
+
+  mutating func add(_ name: String, _ nanoseconds: UInt64) {
+    operations[name, default: TimeSamples()].add(nanoseconds)
+  }
+
+  /// Takes what page memory is in use now, and what the process takes if it was asked.
+  mutating func look(formula: Int, committed: Int, resident: Int?, context: Int) {
+    (formulaBytes, committedBytes) = (formula, committed)
+    peakFormulaBytes = max(peakFormulaBytes, formula)
+    peakCommittedBytes = max(peakCommittedBytes, committed)
+    residentBytes = resident ?? residentBytes
+    let bucket = Self.bucket(context)
+    guard contexts[bucket] != nil else { return }
+    contexts[bucket]?.formulaBytes = formula
+    contexts[bucket]?.committedBytes = committed
+    if let resident { contexts[bucket]?.residentBytes = resident }
+  }
+}

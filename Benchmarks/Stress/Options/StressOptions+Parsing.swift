@@ -1,0 +1,83 @@
+package import Benchmarking
+package import StreamingAttention
+
+extension StressOptions {
+  /// Reads the values of options, over the defaults of the preset.
+  ///
+  /// - Parameters:
+  ///   - preset: The first word of the command line.
+  ///   - values: Values by option name, flags with an empty value.
+  ///   - threads: Threads unless told otherwise.
+  ///   - instructionSet: What the kernels are compiled for.
+  /// - Throws: ``BenchmarkError/option(name:received:allowed:)``.
+  package init(
+    preset: String, values: [String: String], threads: Int, instructionSet: InstructionSet
+  ) throws(BenchmarkError) {
+    guard let known = StressPreset(rawValue: preset) else {
+      throw .option(
+        name: "PRESET", received: preset,
+        allowed: StressPreset.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    self.init(known, threads: threads, instructionSet: instructionSet)
+    let reader = ValueReader(values: values)
+    shape = try reader.shape(over: shape)
+    if let named = AttentionShape.named.first(where: { $0.name == values["--shape"] }) {
+      layers = named.layers
+    }
+    layers = try reader.integer("--layers", in: 1...1024) ?? layers
+    let types = ElementType.allCases.map { ($0.name, $0) }
+    let key = try reader.choice("--key-type", types) ?? self.types.key
+    self.types = StoredTypes(key: key, value: try reader.choice("--value-type", types) ?? key)
+    position =
+      try reader.choice("--position", PositionKind.allCases.map { ($0.rawValue, $0) }) ?? position
+    self.threads = try reader.integer("--threads", in: 1...1024) ?? threads
+    seed = try reader.seed("--seed") ?? seed
+    sequences = try reader.integer("--sequences", in: 1...65_536) ?? sequences
+    try readLengths(reader)
+    try readEnd(reader)
+  }
+
+  private mutating func readLengths(_ reader: ValueReader) throws(BenchmarkError) {
+    if let text = reader.values["--context"] {
+      guard let length = ContextMix.length(text[...]), length >= Self.shortestContext else {
+        throw .option(
+          name: "--context", received: text,
+          allowed: "a whole number such as 4096, 128K or 1M, \(Self.shortestContext) to 64M")
+      }
+      context = length
+    }
+    if let text = reader.values["--memory-limit"] {
+      guard let bytes = Self.byteCount(text) else {
+        throw .option(
+          name: "--memory-limit", received: text,
+          allowed: "bytes, such as 1073741824, 512M or 8G, above 0")
+      }
+      memoryLimit = bytes
+    }
+  }
+
+  private mutating func readEnd(_ reader: ValueReader) throws(BenchmarkError) {
+    let minutes = try reader.number("--minutes", in: 0.01...100_000)
+    let steps = try reader.integer("--steps", in: 1...1_000_000_000_000)
+    if minutes != nil, let steps {
+      throw .option(
+        name: "--steps", received: "\(steps)", allowed: "nothing beside --minutes; give one of them"
+      )
+    }
+    guard minutes != nil || steps != nil else { return }
+    (self.minutes, self.steps) = (minutes, steps)
+  }
+
+  /// Sequences need room for operations on them.
+  static let shortestContext = 16
+
+  /// Bytes, `K`, `M`, `G` and `T` standing for 2^10 to 2^40 of them; nil for anything else.
+  static func byteCount(_ text: String) -> Int? {
+    let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+    let shift = text.last.flatMap { units[Character($0.uppercased())] } ?? 0
+    guard let number = Int(shift == 0 ? text[...] : text.dropLast()), number > 0,
+      number <= Int.max >> shift
+    else { return nil }
+    return number << shift
+  }
+}

@@ -1,0 +1,30 @@
+/// The naive twin of a sequence: a list of its tokens.
+///
+/// The token at index i stands at position `base + i`, whatever has been done to the sequence. A token is a number from
+/// which its keys and values follow.
+struct TokenList: Sendable, Equatable {
+  private(set) var tokens: [UInt32] = []
+  /// How often the cache may have rounded the keys of a token again, at most; `[index]`.
+  private(set) var rewrites: [UInt8] = []
+  /// The position of the first token.
+  private(set) var base = 0
+  /// Where tokens were last taken out: what could go wrong goes wrong there.
+  private(set) var seam = 0
+
+  init(base: Int = 0) { self.base = base }
+
+  var count: Int { tokens.count }
+
+  func position(of index: Int) -> Int { base + index }
+
+  mutating func append(_ new: some Collection<UInt32>) {
+    tokens += new
+    rewrites += repeatElement(0, count: new.count)
+  }
+
+  mutating func truncate(to length: Int) {
+    tokens.removeSubrange(length...)
+    rewrites.removeSubrange(length...)
+    seam = min(seam, length)
+  }
+}

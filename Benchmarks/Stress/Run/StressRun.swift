@@ -1,0 +1,171 @@
+package import Benchmarking
+import Generation
+import Memory
+package import StreamingAttention
+
+/// A run of `attend stress`: operations on a cache and on its naive twin, compared all the way.
+package final class StressRun {
+  package let options: StressOptions
+  /// Shows what is being done.
+  private let progress: (String) -> Void
+  let cancellation: CancellationFlag
+  let subject: StressSubject
+  var random: SplitMix64
+  package internal(set) var figures = StressFigures()
+  private(set) var failure: String?
+  private let start = Stopwatch.now
+  private var lastProgress: UInt64 = 0
+
+  /// Prepares an empty cache.
+  ///
+  /// - Throws: ``BenchmarkError`` where the cache or the engine refuses the options.
+  package init(
+    _ options: StressOptions, cancellation: CancellationFlag, progress: @escaping (String) -> Void
+  ) throws(BenchmarkError) {
+    self.options = options
+    self.cancellation = cancellation
+    self.progress = progress
+    subject = try StressSubject(options)
+    random = SplitMix64(seed: options.seed)
+  }
+
+  /// Does all that the options ask for.
+  ///
+  /// - Throws: ``StressError``: `failed` after the first check that fails; ``summary`` holds what was done before.
+  package func run() throws(StressError) {
+    defer { conclude() }
+    do throws(StressError) {
+      switch options.preset {
+      case .growth: try grow()
+      case .ragged: try operate(.ragged)
+      }
+      try askAll()
+      try dropAll()
+    } catch {
+      if case .failed(let reason) = error {
+        figures.checksFailed += 1
+        failure = reason
+      }
+      throw error
+    }
+  }
+
+  /// What was done so far.
+  package var summary: StressSummary {
+    StressSummary(
+      options: options, figures: figures, failure: failure, memoryLimit: subject.cache.memoryLimit)
+  }
+
+  /// The command that does the same again, up to where this run is.
+  package var replay: String {
+    options.command(steps: max(figures.steps, 1), memoryLimit: subject.cache.memoryLimit)
+  }
+
+  // MARK: The end
+
+  var isOver: Bool {
+    if let steps = options.steps, figures.steps >= steps { return true }
+    return options.minutes.map { seconds >= 60 * $0 } ?? false
+  }
+
+  private var seconds: Double { Double(Stopwatch.now - start) / 1e9 }
+
+  func checkInterrupt() throws(StressError) {
+    if cancellation.isCancelled { throw .stopped(.interrupted) }
+  }
+
+  /// Every sequence asks once more, some at a time.
+  private func askAll() throws(StressError) {
+    for first in stride(from: 0, to: subject.pairs.count, by: 8) {
+      let work = (first..<min(first + 8, subject.pairs.count)).filter {
+        subject.pairs[$0].list.count > 0
+      }.map { StepWork(index: $0, appended: 0, asks: true) }
+      if !work.isEmpty { try step(work) }
+    }
+    try subject.checkBooks()
+    figures.checksPassed += 1
+  }
+
+  /// Drops everything, after which no page memory may be left.
+  private func dropAll() throws(StressError) {
+    figures.residentBytes = ProcessMemory.residentBytes
+    figures.residentBytesByNode = ProcessMemory.residentBytesByNode
+    while !subject.pairs.isEmpty { try subject.drop(subject.pairs.count - 1) }
+    let (formula, committed) = (subject.cache.formulaBytes, subject.cache.byteCount)
+    guard formula == 0, committed == 0 else {
+      throw .failed(
+        "everything is dropped, but \(formula) bytes of pages and \(committed) committed are left")
+    }
+    try subject.checkBooks()
+    figures.checksPassed += 2
+    figures.committedBytesAfterDrop = committed
+    figures.residentBytesAfterDrop = ProcessMemory.residentBytes
+  }
+
+  private func conclude() {
+    figures.seconds = seconds
+    if figures.committedBytesAfterDrop == nil {
+      figures.residentBytes = ProcessMemory.residentBytes
+    }
+    figures.peakResidentBytes = ProcessMemory.peakResidentBytes
+  }
+
+  // MARK: Steps
+
+  /// One step of the engine.
+  @discardableResult
+  func step(_ work: [StepWork]) throws(StressError) -> StepFigures {
+    let step = try orUnchanged { () throws(StressError) in
+      try subject.step(work, random: &random, cancellation: cancellation)
+    }
+    figures.tokensAppended += work.reduce(0) { $0 + $1.appended }
+    figures.add(step)
+    look(context: step.context)
+    return step
+  }
+
+  /// Does something that memory may end, after which the pages must be as they were.
+  func orUnchanged<Value>(
+    _ body: () throws(StressError) -> Value
+  ) throws(StressError) -> Value {
+    let before = [subject.cache.formulaBytes, subject.cache.byteCount]
+    do throws(StressError) { return try body() } catch {
+      let after = [subject.cache.formulaBytes, subject.cache.byteCount]
+      guard !error.isOutOfMemory || before == after else {
+        throw .failed("refused (\(error)), but bytes changed from \(before) to \(after)")
+      }
+      throw error
+    }
+  }
+
+  /// Takes the memory in use, and shows where the run is ten times a second.
+  func look(context: Int) {
+    let now = Stopwatch.now
+    let isDue = now - lastProgress > 100_000_000
+    figures.look(
+      formula: subject.cache.formulaBytes, committed: subject.cache.byteCount,
+      resident: isDue ? ProcessMemory.residentBytes : nil, context: context)
+    guard isDue else { return }
+    lastProgress = now
+    progress(progressLine(context: context))
+  }
+
+  /// `growth 131072 tokens, 1 sequence, 12 s: decode 3.21/3.40/3.52 ms, 24.1 GB/s, 1.20 of 1.10 GiB`.
+  private func progressLine(context: Int) -> String {
+    let recent = Samples(nanoseconds: figures.recentDecodes)
+    var text =
+      "\(options.preset.rawValue) \(figures.steps) steps, \(subject.pairs.count) × ≤ \(subject.longest)"
+    if recent.count > 0 {
+      text +=
+        ", decode \(DecimalText.short(recent.medianMilliseconds))/"
+        + "\(DecimalText.short(recent.p95Milliseconds))/"
+        + "\(DecimalText.short(recent.p99Milliseconds)) ms"
+      if let speed = figures.contexts[StressFigures.bucket(context)]?.gigabytesPerSecond {
+        text += " \(DecimalText.fixed(speed, 1)) GB/s"
+      }
+    }
+    text += ", \(StressTable.bytes(figures.formulaBytes)) pages"
+    if let resident = figures.residentBytes { text += ", \(StressTable.bytes(resident)) resident" }
+    return text
+  }
+}

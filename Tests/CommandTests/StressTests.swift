@@ -1,0 +1,102 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("attend stress")
+struct StressTests {
+  private static let small = [
+    "--layers", "1", "--query-heads", "4", "--kv-heads", "2", "--head-dimension", "64",
+  ]
+
+  private func object(_ outcome: Outcome) throws -> [String: Any] {
+    try #require(outcome.exitStatus == 0, "\(outcome.errorText)")
+    #expect(outcome.text.split(separator: "\n").count == 1)
+    return try #require(
+      try JSONSerialization.jsonObject(with: Data(outcome.text.utf8)) as? [String: Any])
+  }
+
+  @Test("help names every preset and option")
+  func help() throws {
+    let outcome = try Attend.run(["stress", "--help"])
+    #expect(outcome.exitStatus == 0)
+    for word in [
+      "growth", "ragged", "--steps", "--minutes", "--seed", "--sequences", "--context",
+      "--memory-limit", "--shape", "--layers", "--kv-heads", "--query-heads", "--head-dimension",
+      "--key-type", "--value-type", "--position", "--threads", "--json", "--save", "--note",
+    ] {
+      #expect(outcome.text.contains(word), "\(word)")
+    }
+  }
+
+  @Test(
+    "wrong command lines are 64 and say what is allowed",
+    arguments: [
+      ([], "PRESET"), (["sprint"], "growth"), (["growth", "--context", "1"], "4096"),
+      (["growth", "--memory-limit", "much"], "8G"), (["growth", "--key-type", "f8"], "bf16"),
+      (["ragged", "--steps", "1", "--minutes", "1"], "--minutes"), (["growth", "9"], "unexpected"),
+      (["growth", "--position", "spiral"], "rope"), (["growth", "--seed", "one"], "0 to"),
+    ])
+  func usage(words: [String], hint: String) throws {
+    let outcome = try Attend.run(["stress"] + words)
+    #expect(outcome.exitStatus == 64)
+    #expect(outcome.output.isEmpty)
+    #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
+  }
+
+  @Test("growth reports latency and memory of every context, and a file that can be drawn")
+  func growth() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/growth.jsonl"
+    let outcome = try Attend.run(
+      ["stress", "growth", "--context", "8K", "--json", "--save", path, "--note", "abc"]
+        + Self.small)
+    let object = try object(outcome)
+    #expect(object["checksFailed"] as? Int == 0 && object["tokensAppended"] as? Int == 8192)
+    for name in ["appendMicroseconds", "decodeMilliseconds"] {
+      let contexts = try #require(object[name] as? [String: [String: Double]])
+      #expect(Set(contexts.keys) == ["1024", "2048", "4096", "8192"])
+      #expect(contexts.values.allSatisfy { ($0["p50"] ?? 0) > 0 && ($0["p99"] ?? 0) > 0 })
+    }
+    #expect(object["committedBytesAfterDrop"] as? Int == 0)
+    #expect((object["peakResidentBytes"] as? Int ?? 0) > 4 << 20)
+    let saved = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    #expect(saved.count == 2 && saved[0].contains("abc"))
+    #expect(saved[1] + "\n" == outcome.text)
+  }
+
+  @Test("ragged prints a table, and nothing else where there is no terminal")
+  func ragged() throws {
+    let outcome = try Attend.run(
+      ["stress", "ragged", "--steps", "100", "--context", "500"] + Self.small)
+    #expect(outcome.exitStatus == 0 && outcome.errorOutput.isEmpty)
+    for word in ["ragged", "seed 1", "100 steps", "decode p50", "all right", "0.0 MiB committed"] {
+      #expect(outcome.text.contains(word), "\(word) in \(outcome.text)")
+    }
+  }
+
+  @Test("an interrupt ends with what was done so far and 130")
+  func interrupt() throws {
+    let process = try Attend.start(["stress", "ragged", "--minutes", "10", "--json"] + Self.small)
+    Thread.sleep(forTimeInterval: 1.5)
+    process.send(SIGINT)
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 130, "\(outcome.errorText)")
+    #expect(outcome.errorLines == ["attend: interrupted"])
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(outcome.text.utf8)) as? [String: Any])
+    #expect((object["steps"] as? Int ?? 0) > 0 && object["checksFailed"] as? Int == 0)
+  }
+
+  @Test("memory that ends growth is an end like another; where nothing fits it is 71")
+  func memory() throws {
+    let grown = try object(
+      try Attend.run(
+        ["stress", "growth", "--memory-limit", "16M", "--json"] + Self.small))
+    #expect(grown["refusals"] as? Int == 1 && grown["checksFailed"] as? Int == 0)
+    #expect((grown["context"] as? Int ?? 0) > 8192)
+    #expect((grown["peakCommittedBytes"] as? Int ?? .max) <= 16 << 20)
+    let refused = try Attend.run(["stress", "growth", "--memory-limit", "1K"] + Self.small)
+    #expect(refused.exitStatus == 71)
+    #expect(refused.errorText.contains("1024"), "\(refused.errorText)")
+  }
+}

@@ -1,0 +1,164 @@
+import Benchmarking
+import Foundation
+import StreamingAttention
+import Testing
+
+@testable import Stress
+
+@Suite("Small runs of attend stress")
+struct StressRunTests {
+  private func options(
+    _ preset: StressPreset, _ values: [String: String] = [:]
+  ) throws -> StressOptions {
+    var values = values
+    for (name, value) in [
+      ("--query-heads", "4"), ("--kv-heads", "2"), ("--head-dimension", "64"),
+      ("--context", "200"), ("--sequences", "8"),
+    ] where values[name] == nil {
+      values[name] = value
+    }
+    if values["--steps"] == nil, values["--minutes"] == nil, preset != .growth {
+      values["--steps"] = "150"
+    }
+    return try StressOptions(
+      preset: preset.rawValue, values: values, threads: 2, instructionSet: .detected)
+  }
+
+  private func run(_ options: StressOptions) throws -> StressRun {
+    try StressRun(options, cancellation: CancellationFlag(), progress: { _ in })
+  }
+
+  @Test("every preset passes, and all is given back", arguments: StressPreset.allCases)
+  func presets(preset: StressPreset) throws {
+    let run = try run(try options(preset))
+    try run.run()
+    #expect(run.figures.checksFailed == 0)
+    #expect(run.figures.checksPassed > 100)
+    #expect(run.figures.committedBytesAfterDrop == 0)
+    #expect(run.figures.longestContext > 100)
+  }
+
+  @Test(
+    "every type and position passes", arguments: ElementType.allCases.map(\.name),
+    PositionKind.allCases.map(\.rawValue))
+  func kinds(type: String, position: String) throws {
+    let run = try run(
+      try options(.ragged, ["--key-type": type, "--position": position, "--steps": "60"]))
+    try run.run()
+    #expect(run.figures.checksPassed > 50)
+  }
+
+  @Test("growth measures every power of two from 1K on, and its context")
+  func growth() throws {
+    let run = try run(
+      try options(.growth, ["--context": "5000", "--sequences": "2", "--head-dimension": "16"]))
+    try run.run()
+    let figures = run.figures
+    #expect(figures.contexts.keys.sorted() == [1024, 2048, 4096, 8192])
+    for own in figures.contexts.values {
+      #expect(own.decode.count > 0 && own.append.count > 0 && own.formulaBytes > 0)
+      #expect(own.committedBytes >= own.formulaBytes)
+    }
+    #expect(figures.tokensAppended == 10_000)
+    #expect(figures.longestContext == 5000)
+    // While sequences only grow: one extent for each sequence, layer and KV head, two groups for each layer.
+    let cache = run.subject.cache
+    let extents = 2 * 32 * run.subject.setBytes
+    #expect(
+      figures.peakCommittedBytes
+        <= figures.peakFormulaBytes + extents + 2 * cache.layers.count * (2 << 20))
+  }
+
+  @Test("growth ends cleanly where memory does")
+  func memoryEnds() throws {
+    let run = try run(
+      try options(.growth, ["--memory-limit": "24M", "--context": "1M", "--sequences": "1"]))
+    try run.run()
+    #expect(run.figures.refusals == 1 && run.figures.checksFailed == 0)
+    #expect(run.figures.longestContext > 4_096)
+    #expect(run.figures.peakCommittedBytes <= 24 << 20)
+    #expect(run.figures.committedBytesAfterDrop == 0)
+  }
+
+  @Test("others free memory and go on")
+  func refusals() throws {
+    let run = try run(
+      try options(
+        .ragged,
+        ["--memory-limit": "10M", "--context": "2K", "--sequences": "64", "--steps": "300"]))
+    try run.run()
+    #expect(run.figures.refusals > 0 && run.figures.steps == 300)
+  }
+
+  @Test("where nothing fits at all, that is what is said", arguments: StressPreset.allCases)
+  func nothingFits(preset: StressPreset) throws {
+    let run = try run(try options(preset, ["--memory-limit": "1K"]))
+    let error = #expect(throws: StressError.self) { try run.run() }
+    #expect(error?.isOutOfMemory == true)
+  }
+
+  @Test("the same seed does the same, another one something else")
+  func seeds() throws {
+    func counts(_ seed: String) throws -> [Int] {
+      let run = try run(try options(.ragged, ["--seed": seed, "--threads": seed]))
+      try run.run()
+      let figures = run.figures
+      return [figures.tokensAppended, figures.checksPassed, figures.drops, figures.longestContext]
+    }
+    let first = try counts("1")
+    #expect(try counts("1") == first)
+    #expect(try counts("2") != first)
+  }
+
+  @Test(
+    "a wrong number is found, and the replay finds it at the same step", arguments: [1, 40, 150])
+  func damage(call: Int) throws {
+    func failure(_ options: StressOptions) throws -> (String?, Int) {
+      let run = try run(options)
+      var calls = 0
+      run.subject.damage = { output in
+        calls += 1
+        if calls == call { output[output.count / 2] += 0.5 }
+      }
+      #expect(throws: StressError.self) { try run.run() }
+      #expect(run.figures.checksFailed == 1)
+      return (run.summary.failure, run.figures.steps)
+    }
+    let first = try failure(try options(.ragged))
+    #expect(first.0?.contains("query head") == true)
+    let again = try failure(try options(.ragged, ["--steps": "\(first.1)"]))
+    #expect(again == first)
+  }
+
+  @Test("the command of a replay asks for the same")
+  func replay() throws {
+    let options = try options(.ragged, ["--seed": "9", "--minutes": "1", "--position": "alibi"])
+    let words = options.command(steps: 12, memoryLimit: 1 << 30).split(separator: " ")
+    #expect(words.prefix(3) == ["attend", "stress", "ragged"])
+    var values: [String: String] = [:]
+    for index in stride(from: 3, to: words.count, by: 2) {
+      values[String(words[index])] = String(words[index + 1])
+    }
+    let again = try StressOptions(
+      preset: "ragged", values: values, threads: 7, instructionSet: .detected)
+    var expected = options
+    (expected.minutes, expected.steps, expected.memoryLimit) = (nil, 12, 1 << 30)
+    #expect(again == expected)
+  }
+
+  @Test("an interrupt keeps what was done", arguments: StressPreset.allCases)
+  func interrupt(preset: StressPreset) throws {
+    let flag = CancellationFlag()
+    var lines = 0
+    let run = try StressRun(
+      try options(preset, ["--minutes": "5", "--context": "1M"]), cancellation: flag,
+      progress: { _ in
+        lines += 1
+        if lines == 3 { flag.cancel() }
+      })
+    let error = #expect(throws: StressError.self) { try run.run() }
+    #expect(error == .stopped(.interrupted))
+    #expect(run.summary.figures.steps > 0 && run.summary.failure == nil)
+    #expect(run.summary.json.contains("\"steps\":\(run.figures.steps)"))
+  }
+}
