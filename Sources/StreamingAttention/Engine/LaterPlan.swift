@@ -34,10 +34,8 @@ struct LaterNeeds: BitwiseCopyable {
     TileSize.mostTiles(workerCount: workerCount) * largestState + 2 * stateFloats
   }
 
-  /// Inner nodes of the jobs' trees: at most one for each tile, and two more on each level.
-  func largestCounterCount(workerCount: Int) -> Int {
-    largestTileCount(workerCount: workerCount) + 2 * TileRunner.stackDepth * jobs
-  }
+  /// Inner nodes of the jobs' trees: less than one for each tile.
+  func largestCounterCount(workerCount: Int) -> Int { largestTileCount(workerCount: workerCount) }
 }
 
 /// What a layer's second run computes: the leaves that its first run found to matter.

@@ -1,100 +1,77 @@
 /// The one order in which leaf states are joined, as a pure function of leaf numbers.
 ///
-/// Node (level, index) joins the leaves [index·2^level, (index + 1)·2^level). A node whose sibling holds no
-/// leaf of the range passes its state up unchanged; the leaves of a range are consecutive. Whoever computes the
-/// parts, in whatever order, on whatever worker or machine, the additions are the same.
-struct MergeNode: Equatable, BitwiseCopyable {
-  var level: Int
-  var index: Int
-
-  /// The number of the first leaf that the node could hold.
-  var firstLeaf: Int { index << level }
-  var parent: MergeNode { MergeNode(level: level + 1, index: index >> 1) }
-  var isLeft: Bool { index & 1 == 0 }
-}
-
-/// What to do with a state that has just been computed or joined on a serial stack.
-enum MergeStep: Equatable {
-  /// The state below on the stack is the left sibling: join, and ask again for the parent.
-  case join(MergeNode)
-  /// No left sibling exists: the state is its parent's state as well.
-  case promote(MergeNode)
-  /// The right sibling may still come.
-  case wait
-}
-
-extension MergeNode {
-  /// The next action for this node when `below` is what lies under it on the stack.
-  func step(below: MergeNode?) -> MergeStep {
-    if isLeft { return .wait }
-    if let below, below.level == level, below.index == index - 1 { return .join(parent) }
-    return .promote(parent)
-  }
-}
-
-/// The part of the tree above the tiles of one job: tiles are nodes of level `tileLevel`.
-///
-/// States live in one slot per tile; the state of an inner node lives in the slot of its leftmost tile.
-struct MergeSpan: Equatable, BitwiseCopyable {
-  var tileLevel: Int
-  /// Index of the first and last tile at `tileLevel`.
-  var firstTile: Int
-  var lastTile: Int
-
-  init(tileLevel: Int, firstTile: Int, lastTile: Int) {
-    self.tileLevel = tileLevel
-    self.firstTile = firstTile
-    self.lastTile = lastTile
-  }
-
-  /// Above every tree: one tile takes all leaves.
+/// Node (level, index) of the tree joins the leaves [index·2^level, (index + 1)·2^level). A node of which only one half
+/// holds a leaf passes that half's state up unchanged, so two neighbouring leaves, however far apart their numbers, are
+/// joined at their lowest common ancestor. Whoever computes the parts, in whatever order, on whatever worker or
+/// machine, the additions are the same.
+enum MergeTree {
+  /// Above every tree: a node of this level holds all leaves.
   static let wholeLevel = 40
 
-  /// The span of a job that is one tile.
-  static var whole: MergeSpan { MergeSpan(tileLevel: wholeLevel, firstTile: 0, lastTile: 0) }
+  /// Level of the lowest node that holds both numbers, counted from theirs: 0 if they are equal.
+  static func level(joining left: Int, _ right: Int) -> Int {
+    Int.bitWidth - (left ^ right).leadingZeroBitCount
+  }
+}
 
-  var tileCount: Int { lastTile - firstTile + 1 }
+/// States of leaves that come in ascending order, waiting to be joined on a serial stack.
+///
+/// The levels at which neighbours on the stack will be joined fall from the bottom to the top: a state on top is joined
+/// with the one below as soon as the next leaf lies outside of their node.
+struct MergeStack {
+  /// States that may wait at once: one more than the levels of a tree over 2²⁹ leaves.
+  static let mostStates = 30
 
-  /// Levels above the tiles until one node is left.
-  var levelCount: Int {
-    var (first, last, levels) = (firstTile, lastTile, 0)
-    while first != last {
-      first >>= 1
-      last >>= 1
-      levels += 1
-    }
-    return levels
+  /// The level at which each state is joined with the one below it.
+  private var levels = InlineArray<30, Int>(repeating: 0)
+  private(set) var count = 0
+  private var newest = 0
+
+  /// Whether the two states on top are to be joined before a leaf comes.
+  func joinsTop(before leaf: Int) -> Bool {
+    count > 1 && levels[count - 1] < MergeTree.level(joining: newest, leaf)
   }
 
-  /// Inner nodes, over all levels: one counter each.
-  var innerNodeCount: Int {
-    var (first, last, count) = (firstTile, lastTile, 0)
-    while first != last {
-      first >>= 1
-      last >>= 1
-      count += last - first + 1
-    }
-    return count
+  /// The state on top has been joined into the one below.
+  mutating func join() { count -= 1 }
+
+  /// A leaf's state has been put on top.
+  mutating func push(_ leaf: Int) {
+    levels[count] = count > 0 ? MergeTree.level(joining: newest, leaf) : 0
+    newest = leaf
+    count += 1
+  }
+}
+
+/// A node above the tiles of a job, which are nodes of one level: the ranks of the tiles whose states it joins.
+///
+/// States live in one slot for each tile, the state of a node in that of its first tile. The node that joins tiles on both
+/// sides of the border before rank r has counter r − 1: there is one for each border.
+struct MergeNode: Equatable {
+  var tiles: Range<Int>
+
+  /// Where the node's state is joined with its sibling's.
+  struct Join: Equatable {
+    /// First tile of the left half: where its state is, and the joined one will be.
+    var left: Int
+    /// First tile of the right half.
+    var right: Int
+    var parent: MergeNode
+    var counter: Int { right - 1 }
   }
 
-  /// Number of an inner node among the counters; `height` is its level above the tiles, from 1.
-  func counter(height: Int, index: Int) -> Int {
-    var (first, last, offset) = (firstTile >> 1, lastTile >> 1, 0)
-    var h = 1
-    while h < height {
-      offset += last - first + 1
-      first >>= 1
-      last >>= 1
-      h += 1
-    }
-    return offset + index - first
-  }
-
-  /// Slot of a node's state; `height` 0 is a tile.
-  func slot(height: Int, index: Int) -> Int { max(index << height, firstTile) - firstTile }
-
-  /// Whether a node of that height holds any tile.
-  func holds(height: Int, index: Int) -> Bool {
-    index >= firstTile >> height && index <= lastTile >> height
+  /// The next join on the way up, `number` giving each tile's index at the level of the tiles; nil at the top.
+  func join(tileCount: Int, _ number: (Int) -> Int) -> Join? {
+    var (start, end) = (tiles.lowerBound, tiles.upperBound)
+    let below = start > 0 ? MergeTree.level(joining: number(start - 1), number(start)) : .max
+    let above = end < tileCount ? MergeTree.level(joining: number(end - 1), number(end)) : .max
+    // The two are never equal: in the parent's node the sibling lies on one side.
+    let level = min(below, above)
+    guard level != .max else { return nil }
+    let right = below < above ? start : end
+    let index = number(start) >> level
+    while start > 0, number(start - 1) >> level == index { start -= 1 }
+    while end < tileCount, number(end) >> level == index { end += 1 }
+    return Join(left: start, right: right, parent: MergeNode(tiles: start..<end))
   }
 }

@@ -109,7 +109,7 @@ extension Plan {
     order.sort(jobs, range)
     for place in 0..<range.count {
       let job = jobs[order[place]]
-      try tiles.reserveCapacity(tiles.count + job.span.tileCount)
+      try tiles.reserveCapacity(tiles.count + job.tileCount)
       tiles.appendReserved(tilesOf: job, number: job.number, leaves: leaves)
     }
   }
@@ -131,21 +131,23 @@ extension GrowingBuffer where Element == PlannedTile {
     tilesOf job: PlannedJob, number: Int, leaves: borrowing GrowingBuffer<PlannedLeaf>
   ) {
     if job.leafCount == 0 {
-      appendReserved(PlannedTile(job: number, index: -1, firstLeaf: 0, leafCount: 0))
+      appendReserved(PlannedTile(job: number, index: -1, rank: 0, firstLeaf: 0, leafCount: 0))
       return
     }
-    let level = job.span.tileLevel
+    let level = job.tileLevel
     let end = job.firstLeaf + job.leafCount
-    // A missing tile would be waited for in vain.
-    precondition(leaves[end - 1].number - leaves[job.firstLeaf].number == job.leafCount - 1)
-    var first = job.firstLeaf
+    var (first, rank) = (job.firstLeaf, 0)
     while first < end {
       let index = leaves[first].number >> level
       var next = first + 1
       while next < end, leaves[next].number >> level == index { next += 1 }
       appendReserved(
-        PlannedTile(job: number, index: index, firstLeaf: first, leafCount: next - first))
+        PlannedTile(
+          job: number, index: index, rank: rank, firstLeaf: first, leafCount: next - first))
       first = next
+      rank += 1
     }
+    // A missing tile would be waited for in vain.
+    precondition(rank == job.tileCount)
   }
 }

@@ -81,8 +81,10 @@ struct PlannedLeaf: BitwiseCopyable {
 /// What one call of a worker covers: some neighbouring leaves of a job, or a job that finds its own.
 struct PlannedTile: BitwiseCopyable {
   var job: Int
-  /// Index at the span's tile level; −1 for a job that sees nothing.
+  /// Index at the level of the job's tiles; −1 for a job that sees nothing.
   var index: Int
+  /// Which of the job's tiles, oldest leaves first; they follow one another in the list.
+  var rank: Int
   var firstLeaf: Int
   var leafCount: Int
 }

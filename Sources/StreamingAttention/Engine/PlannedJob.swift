@@ -16,7 +16,9 @@ struct PlannedJob: BitwiseCopyable {
   var leafCount: Int
   /// Cost of a leaf of full size (see `TileSize`).
   let leafCost: Int
-  var span = MergeSpan.whole
+  /// Level of its tiles in the tree of leaves; `MergeTree.wholeLevel` where one tile takes all.
+  var tileLevel = MergeTree.wholeLevel
+  var tileCount = 1
   /// First of its state slots, and first of its counters, in the workspace; unused by a job of one tile.
   var firstFloat = 0
   var firstCounter = 0
@@ -34,7 +36,7 @@ struct PlannedJob: BitwiseCopyable {
   /// Cost of its largest tile.
   var tileCost: Int {
     if horizon == .references { return referenceCount * leafCost }
-    return span.tileLevel == MergeSpan.wholeLevel ? cost : min(cost, leafCost << span.tileLevel)
+    return tileLevel == MergeTree.wholeLevel ? cost : min(cost, leafCost << tileLevel)
   }
 
   func isReference(_ leaf: Int) -> Bool {
@@ -42,20 +44,37 @@ struct PlannedJob: BitwiseCopyable {
   }
 
   /// Cuts its leaves into tiles.
+  ///
+  /// Leaves whose numbers lie far apart would make tiles of next to nothing: no more of them than neighbouring leaves make.
   mutating func cut(_ size: TileSize, leaves: borrowing GrowingBuffer<PlannedLeaf>) {
-    let level = size.level(of: self)
-    span = MergeSpan(
-      tileLevel: level, firstTile: leaves[firstLeaf].number >> level,
-      lastTile: leaves[firstLeaf + leafCount - 1].number >> level)
+    tileLevel = size.level(of: self)
+    tileCount = Self.tileCount(of: firstLeaf..<firstLeaf + leafCount, level: tileLevel, leaves)
+    while tileCount > leafCount >> tileLevel + 2 {
+      tileLevel += 1
+      tileCount = Self.tileCount(of: firstLeaf..<firstLeaf + leafCount, level: tileLevel, leaves)
+    }
+  }
+
+  private static func tileCount(
+    of range: Range<Int>, level: Int, _ leaves: borrowing GrowingBuffer<PlannedLeaf>
+  ) -> Int {
+    let (first, last) = (leaves[range.lowerBound].number, leaves[range.upperBound - 1].number)
+    if last - first == range.count - 1 { return (last >> level) - (first >> level) + 1 }
+    var count = 1
+    for leaf in range.dropFirst()
+    where leaves[leaf].number >> level != leaves[leaf - 1].number >> level {
+      count += 1
+    }
+    return count
   }
 
   /// Takes room for the states of its tiles and the counters of their tree.
   mutating func place(_ floats: inout Int, _ counters: inout Int) {
-    guard span.tileCount > 1 else { return }
+    guard tileCount > 1 else { return }
     firstFloat = floats
     firstCounter = counters
-    floats += span.tileCount * stateFloats
-    counters += span.innerNodeCount
+    floats += tileCount * stateFloats
+    counters += tileCount - 1
   }
 }
 

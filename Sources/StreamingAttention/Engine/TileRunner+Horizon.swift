@@ -86,7 +86,7 @@ extension TileRunner {
     unsafe horizon.outcomes[job.number] = outcome
     guard outcome.isDone else { return }
     let rest = PlannedTile(
-      job: tile.job, index: tile.index, firstLeaf: outcome.firstLeaf,
+      job: tile.job, index: tile.index, rank: 0, firstLeaf: outcome.firstLeaf,
       leafCount: job.firstLeaf + job.leafCount - outcome.firstLeaf)
     unsafe sweep(run, tile: rest, job: job, horizon: leaves, scratch: scratch)
     unsafe finish(run, job: job, state: StateRows(at: scratch.stack, rowCount: job.rowCount))

@@ -1,14 +1,11 @@
 import KernelTable
 import Synchronization
 
-/// Runs one tile of a plan: leaf by leaf through the kernel, joined in the order of ``MergeNode``.
+/// Runs one tile of a plan: leaf by leaf through the kernel, joined in the order of ``MergeTree``.
 ///
 /// What is known when a tile starts: the plan has checked every shape, length and index; tiles write
 /// disjoint state slots; a job's output is written by the one worker that completes its tree.
 enum TileRunner {
-  /// States that may wait on the stack at once: one per level of a tree over every leaf there can be.
-  static let stackDepth = 24
-
   /// Computes tile `index` of the run on worker `worker`.
   static func run(_ run: UnsafePointer<LayerRun>, tile index: Int, worker: Int) {
     // SAFETY: indices come from the plan; `scratch` belongs to this worker for the length of the run.
@@ -27,10 +24,10 @@ enum TileRunner {
     }
     unsafe sweep(run, tile: tile, job: job, horizon: known, scratch: scratch)
     let state = unsafe StateRows(at: scratch.stack, rowCount: job.rowCount)
-    if job.span.tileCount == 1 {
+    if job.tileCount == 1 {
       unsafe finish(run, job: job, state: state)
     } else {
-      unsafe join(run, job: job, tile: tile, state: state)
+      unsafe join(run, job: job, tile: tile, at: index, state: state)
     }
   }
 
@@ -40,11 +37,15 @@ enum TileRunner {
     scratch: TileScratch
   ) {
     let (stack, stateFloats, rowCount) = unsafe (scratch.stack, job.stateFloats, job.rowCount)
-    var nodes = InlineArray<24, MergeNode>(repeating: MergeNode(level: 0, index: 0))
-    var depth = 0
+    var waiting = MergeStack()
     for leafIndex in tile.firstLeaf..<(tile.firstLeaf + tile.leafCount) {
       let leaf = unsafe run.pointee.leaves[leafIndex]
-      let state = unsafe StateRows(at: stack + depth * stateFloats, rowCount: rowCount)
+      while waiting.joinsTop(before: leaf.number) {
+        waiting.join()
+        unsafe merge(
+          run, stack: stack, stateFloats: stateFloats, left: waiting.count - 1, rowCount: rowCount)
+      }
+      let state = unsafe StateRows(at: stack + waiting.count * stateFloats, rowCount: rowCount)
       if let horizon = unsafe horizon, job.isReference(leafIndex) {
         unsafe copyReference(
           leafIndex, job: job, horizon: horizon, outputStride: run.pointee.shape.outputStride,
@@ -55,28 +56,14 @@ enum TileRunner {
           hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
           scratch: scratch.kernel)
       }
-      var node = MergeNode(level: 0, index: leaf.number)
-      var waiting = false
-      while !waiting {
-        switch node.step(below: depth > 0 ? nodes[depth - 1] : nil) {
-        case .join(let parent):
-          depth -= 1
-          unsafe merge(run, stack: stack, stateFloats: stateFloats, left: depth, rowCount: rowCount)
-          node = parent
-        case .promote(let parent):
-          node = parent
-        case .wait:
-          waiting = true
-        }
-      }
-      nodes[depth] = node
-      depth += 1
+      waiting.push(leaf.number)
     }
-    while depth > 1 {
-      depth -= 1
-      unsafe merge(run, stack: stack, stateFloats: stateFloats, left: depth - 1, rowCount: rowCount)
+    while waiting.count > 1 {
+      waiting.join()
+      unsafe merge(
+        run, stack: stack, stateFloats: stateFloats, left: waiting.count - 1, rowCount: rowCount)
     }
-    if depth == 0 {
+    if waiting.count == 0 {
       unsafe clear(StateRows(at: stack, rowCount: rowCount), rowCount: rowCount, run)
     }
   }
@@ -157,37 +144,28 @@ enum TileRunner {
 
   /// Stores a tile's state and joins upwards as long as this worker is the second to arrive.
   private static func join(
-    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, state: StateRows
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, at place: Int,
+    state: StateRows
   ) {
     let (rowCount, stateFloats) = (job.rowCount, job.stateFloats)
-    let span = job.span
-    // SAFETY: the plan gave the job `tileCount` slots from `firstFloat` and `innerNodeCount` counters.
+    // SAFETY: the plan lists the job's tiles side by side, and gave the job a slot from `firstFloat` for each, and as many
+    // counters but one.
+    let tiles = unsafe run.pointee.tiles + (place - tile.rank)
     let slots = unsafe run.pointee.states + job.firstFloat
     let counters = unsafe run.pointee.counters + job.firstCounter
-    var (height, index) = (0, tile.index)
-    unsafe (slots + span.slot(height: 0, index: index) * stateFloats)
-      .update(from: state.maxima, count: stateFloats)
-    let top = span.levelCount
-    while height < top {
-      let sibling = index ^ 1
-      let parent = index >> 1
-      if span.holds(height: height, index: sibling) {
-        let counter = unsafe counters + span.counter(height: height + 1, index: parent)
-        // The first to arrive leaves; the acquiring second sees the state that the first released.
-        if unsafe counter.pointee.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { return }
-        unsafe counter.pointee.store(0, ordering: .relaxed)
-        let (left, right) = unsafe (
-          StateRows(
-            at: slots + span.slot(height: height, index: index & ~1) * stateFloats,
-            rowCount: rowCount),
-          StateRows(
-            at: slots + span.slot(height: height, index: index | 1) * stateFloats,
-            rowCount: rowCount)
-        )
-        unsafe merge(run, left, right, rowCount: rowCount)
-      }
-      height += 1
-      index = parent
+    var node = MergeNode(tiles: tile.rank..<tile.rank + 1)
+    unsafe (slots + tile.rank * stateFloats).update(from: state.maxima, count: stateFloats)
+    while let join = node.join(tileCount: job.tileCount, { unsafe tiles[$0].index }) {
+      let counter = unsafe counters + join.counter
+      // The first to arrive leaves; the acquiring second sees the state that the first released.
+      if unsafe counter.pointee.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { return }
+      unsafe counter.pointee.store(0, ordering: .relaxed)
+      let (left, right) = unsafe (
+        StateRows(at: slots + join.left * stateFloats, rowCount: rowCount),
+        StateRows(at: slots + join.right * stateFloats, rowCount: rowCount)
+      )
+      unsafe merge(run, left, right, rowCount: rowCount)
+      node = join.parent
     }
     unsafe finish(run, job: job, state: StateRows(at: slots, rowCount: rowCount))
   }

@@ -9,7 +9,7 @@ import KernelTable
   init(at start: UnsafeMutableRawPointer, job: PlannedJob, hasHorizon: Bool) {
     // Every part is a multiple of 64 bytes long.
     unsafe stack = start.assumingMemoryBound(to: Float.self)
-    unsafe horizon = start + TileRunner.stackDepth * job.stateFloats * 4
+    unsafe horizon = start + MergeStack.mostStates * job.stateFloats * 4
     let bytes =
       unsafe hasHorizon
       ? HorizonTile.scratchBytes(rowCount: job.rowCount, stateFloats: job.stateFloats) : 0
@@ -23,7 +23,7 @@ import KernelTable
     let horizon =
       unsafe shape.hasHorizon
       ? HorizonTile.scratchBytes(rowCount: rowCount, stateFloats: stateFloats) : 0
-    return unsafe TileRunner.stackDepth * stateFloats * 4 + horizon
+    return unsafe MergeStack.mostStates * stateFloats * 4 + horizon
       + LeafTask.scratchBytes(
         rowCount: rowCount, keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
   }

@@ -20,9 +20,9 @@ struct TileSize {
     limit = workerCount == 1 ? .max : max(totalCost / (Self.tilesPerWorker * workerCount), 1)
   }
 
-  /// Level of a job's tiles in the tree of leaves; `MergeSpan.wholeLevel` for a tile of all its leaves.
+  /// Level of a job's tiles in the tree of leaves; `MergeTree.wholeLevel` for a tile of all its leaves.
   func level(of job: PlannedJob) -> Int {
-    if job.cost <= limit { return MergeSpan.wholeLevel }
+    if job.cost <= limit { return MergeTree.wholeLevel }
     let leaves = limit / job.leafCost
     return leaves < 1 ? 0 : Int.bitWidth - 1 - leaves.leadingZeroBitCount
   }

@@ -26,55 +26,47 @@ struct MergeTreeTests {
 
   /// What a tile's sweep does, with expressions for states.
   private static func sweep(_ leaves: [Int]) -> Expression {
-    var stack: [(node: MergeNode, state: Expression)] = []
+    var waiting = MergeStack()
+    var states: [Expression] = []
+    func join() {
+      waiting.join()
+      let right = states.removeLast()
+      states[states.count - 1] = Self.join(states[states.count - 1], right)
+    }
     for leaf in leaves {
-      var node = MergeNode(level: 0, index: leaf)
-      var state = "\(leaf)"
-      var waiting = false
-      while !waiting {
-        switch node.step(below: stack.last?.node) {
-        case .join(let parent):
-          state = join(stack.removeLast().state, state)
-          node = parent
-        case .promote(let parent): node = parent
-        case .wait: waiting = true
-        }
-      }
-      stack.append((node, state))
+      while waiting.joinsTop(before: leaf) { join() }
+      states.append("\(leaf)")
+      waiting.push(leaf)
     }
-    while stack.count > 1 {
-      let right = stack.removeLast().state
-      stack[stack.count - 1].state = join(stack[stack.count - 1].state, right)
-    }
-    return stack[0].state
+    while waiting.count > 1 { join() }
+    return states[0]
   }
 
   /// What workers do with the tiles of a job, arriving in any order.
   private static func tiles(
     _ leaves: [Int], level: Int, using generator: inout SeededGenerator
   ) -> Expression? {
-    let span = MergeSpan(
-      tileLevel: level, firstTile: leaves[0] >> level, lastTile: leaves[leaves.count - 1] >> level)
-    var slots = [Expression?](repeating: nil, count: span.tileCount)
-    var counters = [Int](repeating: 0, count: span.innerNodeCount)
+    let numbers = Set(leaves.map { $0 >> level }).sorted()
+    var slots = [Expression?](repeating: nil, count: numbers.count)
+    var counters = [Int](repeating: 0, count: numbers.count - 1)
     var result: Expression?
-    for tile in (span.firstTile...span.lastTile).shuffled(using: &generator) {
-      slots[span.slot(height: 0, index: tile)] = sweep(leaves.filter { $0 >> level == tile })
-      var (height, index) = (0, tile)
-      while height < span.levelCount {
-        if span.holds(height: height, index: index ^ 1) {
-          let counter = span.counter(height: height + 1, index: index >> 1)
-          counters[counter] += 1
-          if counters[counter] == 1 { break }
-          let left = span.slot(height: height, index: index & ~1)
-          let right = span.slot(height: height, index: index | 1)
-          if let a = slots[left], let b = slots[right] { slots[left] = join(a, b) }
-          counters[counter] = 0
+    for rank in numbers.indices.shuffled(using: &generator) {
+      slots[rank] = sweep(leaves.filter { $0 >> level == numbers[rank] })
+      var node = MergeNode(tiles: rank..<rank + 1)
+      var isLast = true
+      while let join = node.join(tileCount: numbers.count, { numbers[$0] }) {
+        counters[join.counter] += 1
+        if counters[join.counter] == 1 {
+          isLast = false
+          break
         }
-        height += 1
-        index >>= 1
+        if let a = slots[join.left], let b = slots[join.right] {
+          slots[join.left] = Self.join(a, b)
+        }
+        counters[join.counter] = 0
+        node = join.parent
       }
-      if height == span.levelCount {
+      if isLast {
         // Exactly one worker comes out at the top.
         guard result == nil else { return nil }
         result = slots[0]
@@ -99,21 +91,40 @@ struct MergeTreeTests {
     }
   }
 
-  @Test("inner nodes have counters of their own, and states slots of their own")
-  func numbering() {
-    for first in 0..<20 {
-      for last in first..<first + 40 {
-        let span = MergeSpan(tileLevel: 3, firstTile: first, lastTile: last)
-        var counters: [Int] = []
-        for height in stride(from: 1, through: span.levelCount, by: 1) {
-          for index in (first >> height)...(last >> height) {
-            counters.append(span.counter(height: height, index: index))
-            #expect((0..<span.tileCount).contains(span.slot(height: height, index: index)))
-          }
-        }
-        #expect(counters == Array(0..<span.innerNodeCount))
-        #expect(first >> span.levelCount == last >> span.levelCount)
+  @Test("leaves with holes between them are joined at their lowest common node")
+  func holes() {
+    var generator = SeededGenerator(seed: 72)
+    for round in 0..<400 {
+      let most = [8, 40, 1 << 12, 1 << 23][round % 4]
+      var chosen = Set(
+        (0..<generator.integer(in: 1..<24)).map { _ in generator.integer(in: 0..<most) })
+      if round % 3 == 0 { chosen.formUnion([0, most - 1]) }
+      let leaves = chosen.sorted()
+      let expected = Self.twin(leaves)
+      #expect(Self.sweep(leaves) == expected, "\(leaves)")
+      for level in [0, 1, 3, 9, MergeTree.wholeLevel] {
+        let tiled = Self.tiles(leaves, level: level, using: &generator)
+        #expect(tiled == expected, "\(leaves) in tiles of level \(level)")
       }
     }
+  }
+
+  @Test("a stack of any leaves that can be holds its states")
+  func depth() {
+    // The worst: every level has a left half that waits.
+    let bits = 28
+    var leaves: [Int] = []
+    for level in stride(from: bits - 1, through: 0, by: -1) {
+      leaves.append((leaves.last ?? 0) + (level == bits - 1 ? 0 : 1 << (level + 1)))
+    }
+    leaves.append((leaves.last ?? 0) + 1)
+    var waiting = MergeStack()
+    var most = 0
+    for leaf in leaves {
+      while waiting.joinsTop(before: leaf) { waiting.join() }
+      waiting.push(leaf)
+      most = max(most, waiting.count)
+    }
+    #expect(most == bits + 1 && most <= MergeStack.mostStates)
   }
 }

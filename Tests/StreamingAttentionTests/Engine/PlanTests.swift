@@ -64,7 +64,7 @@ struct PlanTests {
       let job = plan.jobs[tile.job]
       #expect(job.queryCount * 4 <= Plan.rowsPerJob)
       for row in job.firstQuery..<job.firstQuery + job.queryCount {
-        if tile.index < 0 || tile.index == job.span.firstTile {
+        if tile.rank == 0 {
           begun[[job.request, row, job.kvHead], default: 0] += 1
         }
         for leaf in tile.firstLeaf..<tile.firstLeaf + tile.leafCount {
@@ -96,7 +96,8 @@ struct PlanTests {
     // Ten leaves of 512 tokens for each of three KV heads.
     let shared = try Self.plan([(4999, 1, 1)], workerCount: 4)
     #expect(shared.tiles.count == 30)
-    #expect(shared.counterCount == 3 * (5 + 3 + 2 + 1))
+    // One for each join of two of a head's ten tiles.
+    #expect(shared.counterCount == 3 * 9)
     let alone = try Self.plan([(4999, 1, 1)], workerCount: 1)
     #expect(alone.tiles.count == 3 && alone.counterCount == 0 && alone.stateFloats == 0)
   }
