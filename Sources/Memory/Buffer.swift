@@ -17,6 +17,9 @@ import Glibc
     guard !overflow, byteCount < Int.max - SystemMemory.groupBytes else {
       throw .outOfMemory(byteCount: overflow ? Int.max : byteCount, placement: .anywhere)
     }
+    guard !AllocationFaults.isDue else {
+      throw .outOfMemory(byteCount: byteCount, placement: .anywhere)
+    }
     let page = SystemMemory.pageBytes
     let isMapped = byteCount >= SystemMemory.groupBytes
     let roomBytes = isMapped ? (byteCount + page - 1) / page * page : max(byteCount, 64)

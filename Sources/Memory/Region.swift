@@ -63,7 +63,7 @@
     guard !range.isEmpty else { return }
     let start = address + UInt(range.lowerBound)
     let placement = node.map { Placement.node($0) } ?? .anywhere
-    guard MemoryHeadroom.shared.grants(range.count, .anywhere) else {
+    guard !AllocationFaults.isDue, MemoryHeadroom.shared.grants(range.count, .anywhere) else {
       throw .outOfMemory(byteCount: range.count, placement: placement)
     }
     if let numa, let node {
