@@ -50,6 +50,17 @@ public enum CacheError: Error, Equatable {
   case unknownEntry(received: Int)
   /// Moving entries would put two keys at one position.
   case overlappingPositions(received: Int, allowed: ClosedRange<Int>)
+  /// A sequence cannot be rewound to a length that it does not have.
+  case lengthOutOfRange(received: Int, allowed: ClosedRange<Int>)
+  /// Rewound so far, the window of a layer would miss tokens that have been released.
+  case lengthReleased(received: Int, shortest: Int)
+  /// A range of tokens leaves the sequence.
+  case rangeOutOfBounds(received: Range<Int>, allowed: Range<Int>)
+  /// After the removal, the window of a layer would miss tokens that have been released: it holds `received` tokens
+  /// before the next one without a gap.
+  case windowReleased(layer: Int, received: Int, allowed: Int)
+  /// Keys are to be turned, and no engine has told the cache by which frequencies.
+  case unknownFrequencies(layer: Int, epoch: Int)
 }
 
 extension CacheError: CustomStringConvertible {
@@ -89,6 +100,20 @@ extension CacheError: CustomStringConvertible {
     case .overlappingPositions(let received, let allowed):
       "cannot move entries by \(received); allowed are "
         + "\(allowed.lowerBound)…\(allowed.upperBound)"
+    case .lengthOutOfRange(let received, let allowed):
+      "cannot rewind to \(received) tokens; allowed are \(allowed.lowerBound)…\(allowed.upperBound)"
+    case .lengthReleased(let received, let shortest):
+      "cannot rewind to \(received) tokens: their window has been released; "
+        + "the shortest length still possible is \(shortest)"
+    case .rangeOutOfBounds(let received, let allowed):
+      "tokens \(received.lowerBound)..<\(received.upperBound) are not all in the sequence, which has "
+        + "\(allowed.lowerBound)..<\(allowed.upperBound)"
+    case .windowReleased(let layer, let received, let allowed):
+      "layer \(layer): with these tokens removed its window of \(allowed) would hold \(received) tokens only, "
+        + "since older ones have been released; remove fewer, or pin what is to stay from the beginning"
+    case .unknownFrequencies(let layer, let epoch):
+      "layer \(layer): keys must be turned, and nobody has named the frequencies of epoch \(epoch); "
+        + "make an engine over the cache first"
     }
   }
 }

@@ -87,4 +87,14 @@ import Memory
     }
     count = newCount
   }
+
+  /// Lends the elements for writing.
+  mutating func withMutableSpan<Failure: Error>(
+    _ body: (inout MutableSpan<Element>) throws(Failure) -> Void
+  ) throws(Failure) {
+    guard let base = unsafe base else { return }
+    // SAFETY: the first `count` elements are initialised; the exclusive access to `self` makes this the only view.
+    var span = unsafe MutableSpan(_unsafeStart: base, count: count)
+    try body(&span)
+  }
 }

@@ -26,10 +26,10 @@ extension KVCache {
           defects.append("\(state.id): ends at \(last.endPosition), should at \(end)")
         }
       }
-      if case let live = state.tables.filter({ $0.pool.retention == .everything }).map(\.liveSlots),
-        live.contains(where: { $0 != state.length + state.reservedTokens })
-      {
-        defects.append("\(state.id): \(live) live slots of \(state.length)")
+      for table in state.tables {
+        defects += table.missing(length: state.length + state.reservedTokens).map {
+          "\(state.id): \($0)"
+        }
       }
     }
     return defects
@@ -41,8 +41,20 @@ extension PageTable {
     entries.count > 0 ? entries[entries.count - 1] : nil
   }
 
-  fileprivate var liveSlots: Int {
-    (0..<entries.count).reduce(0) { $0 + Int(entries[$1].endSlot - entries[$1].firstSlot) }
+  /// Tokens that should be live and are not, which is none where everything is kept.
+  fileprivate func missing(length: Int) -> [String] {
+    var defects: [String] = []
+    var token = 0
+    for index in 0..<entries.count {
+      let tokens = entries[index].tokens
+      if tokens.lowerBound < token { defects.append("tokens \(tokens) after \(token)") }
+      if tokens.lowerBound > token, pool.retention == .everything {
+        defects.append("tokens \(token)..<\(tokens.lowerBound) are missing")
+      }
+      token = tokens.upperBound
+    }
+    if token != length { defects.append("tokens end at \(token) of \(length)") }
+    return defects
   }
 
   /// Entries in order, live ranges inside their pages, positions ascending.
@@ -53,10 +65,10 @@ extension PageTable {
       if entry.firstSlot < 0 || entry.firstSlot >= entry.endSlot || entry.endSlot > 64 {
         defects.append("entry \(entry.number): slots \(entry.firstSlot)..<\(entry.endSlot)")
       }
-      if entry.basePosition < 0 { defects.append("entry \(entry.number): \(entry.basePosition)") }
+      if entry.firstPosition < 0 { defects.append("entry \(entry.number): \(entry.basePosition)") }
       guard index > 0 else { continue }
       let previous = entries[index - 1]
-      if previous.number >= entry.number || previous.endPosition > entry.basePosition {
+      if previous.number >= entry.number || previous.endPosition > entry.firstPosition {
         defects.append("entries \(previous.number) and \(entry.number) out of order")
       }
     }
@@ -107,6 +119,7 @@ extension PagePool {
     var isFree = [Bool](repeating: false, count: extentNumbers.count)
     for index in 0..<extentNumbers.free.count { isFree[Int(extentNumbers.free[index])] = true }
     let open = Set(tables.map(\.extent))
+    let held = Set(tables.map(\.heldExtent))
     var ranges = arenas.map { $0.map { _ in [Range<Int>]() } }
     for number in 0..<extentNumbers.count where !isFree[number] {
       let extent = extents[number]
@@ -118,7 +131,7 @@ extension PagePool {
       if extent.isOpen != open.contains(Int32(number)) {
         defects.append("extent \(number): open \(extent.isOpen)")
       }
-      if extent.livePages == 0, !extent.isOpen {
+      if extent.livePages == 0, !extent.isOpen, !held.contains(Int32(number)) {
         defects.append("extent \(number): dead and not freed")
       }
       forEachColumn { column, layer, _ in

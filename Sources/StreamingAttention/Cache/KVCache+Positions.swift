@@ -3,8 +3,11 @@ extension KVCache {
   ///
   /// Scores depend on differences of positions only, so queries at the moved positions see the same scores.
   ///
-  /// - Throws: ``CacheError``, with the cache as it was.
-  package func rebase(_ sequence: SequenceID, by delta: Int) throws(CacheError) {
+  /// - Throws: ``CacheError/absolutePositions(layer:)`` if a layer's keys carry absolute positions;
+  ///   ``CacheError/overlappingPositions(received:allowed:)`` if a key or the next one would leave ``positions``;
+  ///   ``CacheError/unknownSequence(_:)``; ``CacheError/stepInProgress``. The cache is as it was then.
+  /// - Complexity: O(entries).
+  public func rebase(_ sequence: SequenceID, by delta: Int) throws(CacheError) {
     try rebase(sequence, fromEntry: 0, by: delta)
   }
 
@@ -31,7 +34,7 @@ extension KVCache {
       }
       guard index < table.entries.count else { continue }
       let free = index > 0 ? table.entries[index - 1].endPosition : 0
-      lowest = max(lowest, free - table.entries[index].basePosition)
+      lowest = max(lowest, free - table.entries[index].firstPosition)
     }
     let allowed = lowest...SequenceState.maximumPosition + 1 - state.nextPosition
     guard allowed.contains(delta) else {
@@ -39,5 +42,6 @@ extension KVCache {
     }
     for table in state.tables { table.move(from: table.index(ofEntry: number), by: delta) }
     state.nextPosition += delta
+    if number <= 0 { state.startPosition = max(state.startPosition + delta, 0) }
   }
 }

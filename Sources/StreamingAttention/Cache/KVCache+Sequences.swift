@@ -12,12 +12,20 @@ extension KVCache {
     guard Self.positions.contains(position) else {
       throw .positionOutOfRange(received: position, allowed: Self.positions)
     }
-    let index = freeIndices.popLast() ?? sequences.count
-    let id = SequenceID(index: index)
     let state = SequenceState(
-      id: id, tables: pools.map(PageTable.init(pool:)), startingAt: position)
-    if index == sequences.count { sequences.append(state) } else { sequences[index] = state }
-    return id
+      id: SequenceID(index: freeIndices.last ?? sequences.count),
+      tables: pools.map(PageTable.init(pool:)), startingAt: position)
+    insert(state)
+    return state.id
+  }
+
+  /// Makes a sequence known whose identifier names the last free place, or a new one.
+  func insert(_ state: SequenceState) {
+    if freeIndices.popLast() == nil {
+      sequences.append(state)
+    } else {
+      sequences[state.id.index] = state
+    }
   }
 
   /// Drops a sequence and gives its memory back.

@@ -12,7 +12,8 @@ extension KVCache {
       try admit(requests)
       for state in stepSequences {
         for table in state.tables {
-          try table.reserve(state.reservedTokens, at: state.nextPosition, from: &budget)
+          try table.reserve(
+            state.reservedTokens, token: state.length, at: state.nextPosition, from: &budget)
         }
       }
     } catch {
@@ -32,7 +33,11 @@ extension KVCache {
     for state in stepSequences {
       state.length += state.reservedTokens
       state.nextPosition += state.reservedTokens
-      for table in state.tables { table.commit(nextPosition: state.nextPosition, to: &budget) }
+      for table in state.tables {
+        let isCopied = table.commit(
+          nextPosition: state.nextPosition, pins: state.pins, to: &budget)
+        if isCopied { counters.copies += 1 }
+      }
     }
     endStep()
   }

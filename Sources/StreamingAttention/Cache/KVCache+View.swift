@@ -36,7 +36,8 @@ extension KVCache {
       body(
         LiveEntry(
           number: Int(entry.number), page: Int(entry.page), basePosition: entry.basePosition,
-          slots: Int(entry.firstSlot)..<Int(entry.endSlot), anchor: table.anchor(of: entry),
+          slots: Int(entry.firstSlot)..<Int(entry.endSlot), tokens: entry.tokens,
+          anchor: table.anchor(of: entry),
           epoch: Int(set.epoch)))
     }
   }
@@ -74,7 +75,7 @@ extension KVCache {
     return unsafe slotWriter(
       of: table, entry: start.entry, slots: start.slot..<start.slot + state.reservedTokens,
       firstPosition: state.nextPosition, anchor: table.nextAnchor, epoch: table.pageEpoch,
-      layer: layer, kernels: kernels)
+      rewindsFirst: table.reservesRewound, layer: layer, kernels: kernels)
   }
 
   /// The writer of one layer for all live slots of an entry: for synthetic contents, which are written once all
@@ -92,18 +93,19 @@ extension KVCache {
     return unsafe slotWriter(
       of: table, entry: index, slots: Int(entry.firstSlot)..<Int(entry.endSlot),
       firstPosition: entry.basePosition + Int(entry.firstSlot), anchor: table.anchor(of: entry),
-      epoch: table.pool.sets[Int(entry.page)].epoch, layer: layer, kernels: kernels)
+      epoch: table.pool.sets[Int(entry.page)].epoch, rewindsFirst: false, layer: layer,
+      kernels: kernels)
   }
 
   /// A writer of consecutive slots, counted from slot 0 of the `entry`-th live entry.
   private func slotWriter(
     of table: PageTable, entry: Int, slots: Range<Int>, firstPosition: Int, anchor: Int,
-    epoch: Int32, layer: Int, kernels: KernelTable
+    epoch: Int32, rewindsFirst: Bool, layer: Int, kernels: KernelTable
   ) -> SlotWriter {
     let firstColumn = table.pool.firstColumns[indexInPool[layer]]
     return unsafe SlotWriter(
       tokenCount: slots.count, firstSlot: slots.lowerBound, firstPosition: firstPosition,
-      anchor: anchor, epoch: Int(epoch), kernels: kernels,
+      anchor: anchor, epoch: Int(epoch), kernels: kernels, rewindsFirst: rewindsFirst,
       entries: slots.isEmpty ? nil : table.entries.address.map { unsafe UnsafePointer($0 + entry) },
       pages: slots.isEmpty ? nil : pageAddresses(layer: layer, kvHead: 0),
       columnStride: table.pool.addresses.capacity,

@@ -24,6 +24,8 @@ public final class KVCache {
   /// Sequences of the step in progress, in the order of its requests.
   var stepSequences: [SequenceState] = []
   var step: UInt64 = 0
+  var counters = CacheCounters()
+  var rewriter: PageRewriter
   var isStepInProgress = false
 
   /// An empty cache; page memory is committed as sequences grow.
@@ -85,6 +87,7 @@ public final class KVCache {
     self.poolOfLayer = poolOfLayer
     self.indexInPool = indexInPool
     budget = MemoryBudget(limit: limit)
+    rewriter = PageRewriter(layers: layers)
   }
 
   // MARK: Memory

@@ -1,17 +1,24 @@
 /// 64 slots of a sequence in one of its page tables.
 struct PageEntry: BitwiseCopyable {
-  /// Which 64 slots; kept for life, whatever is released before it.
+  /// Which 64 slots; kept whatever is released before it, and until a removal renumbers what follows it.
   var number: Int32
   /// The page set.
   var page: Int32
-  /// Position of slot 0, which need not be live.
+  /// Position of slot 0, which need not be live and may then be below 0.
   var basePosition: Int
+  /// Index of slot 0 among the tokens of the sequence; below 0 likewise.
+  var firstToken: Int32
   /// Live slots are `firstSlot..<endSlot`.
-  var firstSlot: Int32
-  var endSlot: Int32
+  var firstSlot: Int16
+  var endSlot: Int16
 
+  /// The position of the first live slot.
+  var firstPosition: Int { basePosition + Int(firstSlot) }
   /// The position after the last live slot's.
   var endPosition: Int { basePosition + Int(endSlot) }
+  /// The tokens of the live slots.
+  var tokens: Range<Int> { Int(firstToken) + Int(firstSlot)..<Int(firstToken) + Int(endSlot) }
+  var liveSlots: Int { Int(endSlot - firstSlot) }
 }
 
 /// What a plan needs to know about one entry of a page table.
@@ -24,6 +31,8 @@ package struct LiveEntry: Sendable, Equatable {
   package let basePosition: Int
   /// Live slots, those of the step in progress included.
   package let slots: Range<Int>
+  /// The tokens of the sequence that they hold.
+  package let tokens: Range<Int>
   /// Keys are stored turned by (position − anchor).
   package let anchor: Int
   /// Which frequencies turned them.

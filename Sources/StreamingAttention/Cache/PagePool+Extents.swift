@@ -43,8 +43,10 @@ extension PagePool {
     freeIfDead(number, to: &budget)
   }
 
+  /// Frees a closed extent without a live page; one that has been freed already stays so.
   func freeIfDead(_ number: Int32, to budget: inout MemoryBudget) {
-    guard extents[Int(number)].livePages == 0, !extents[Int(number)].isOpen else { return }
+    let extent = extents[Int(number)]
+    guard extent.livePages == 0, !extent.isOpen, extent.pageCount > 0 else { return }
     freeColumns(of: number, count: columnCount, to: &budget)
     extents[Int(number)] = .unused
     extentNumbers.giveBack(number)

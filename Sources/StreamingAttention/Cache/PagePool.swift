@@ -82,6 +82,42 @@ import KernelTable
     return number
   }
 
+  /// Takes a page set of its own, in an extent of one page that is closed at once, for contents that an entry of that
+  /// number has to itself; throws with nothing changed.
+  func addPrivateSet(
+    forEntry number: Int, epoch: Int32, offset: Int, from budget: inout MemoryBudget
+  ) throws(CacheError) -> Int32 {
+    let extent = try openExtent(firstEntry: number, pageCount: 1, from: &budget)
+    do throws(CacheError) {
+      let set = try addSet(to: extent, epoch: epoch, offset: offset)
+      extents[Int(extent)].isOpen = false
+      return set
+    } catch {
+      undoOpenExtent(extent, to: &budget)
+      throw error
+    }
+  }
+
+  /// Copies a page set as it is, bounds included; throws with nothing changed.
+  func addCopy(
+    of page: Int32, forEntry number: Int, from budget: inout MemoryBudget
+  ) throws(CacheError) -> Int32 {
+    let original = sets[Int(page)]
+    let copy = try addPrivateSet(
+      forEntry: number, epoch: original.epoch, offset: original.offset, from: &budget)
+    sets[Int(copy)].rewrites = original.rewrites
+    forEachColumn { column, layer, _ in
+      norms[column, Int(copy)] = norms[column, Int(page)]
+      // SAFETY: both sets are live, so their pages are committed, `pageBytes` long, and apart.
+      if let source = unsafe addresses[column, Int(page)],
+        let target = unsafe addresses[column, Int(copy)]
+      {
+        unsafe target.copyMemory(from: source, byteCount: layouts[layer].pageBytes)
+      }
+    }
+    return copy
+  }
+
   /// Gives up the latest `addSet`.
   func undoAddSet(_ number: Int32) {
     let extent = Int(sets[Int(number)].extent)

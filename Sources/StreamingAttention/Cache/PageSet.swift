@@ -9,6 +9,8 @@ struct PageSet: BitwiseCopyable {
   /// Where its pages lie: an extent, and the page's index in it.
   var extent: Int32
   var indexInExtent: Int32
+  /// How often any of its keys has been turned and rounded again, at most.
+  var rewrites: Int32 = 0
 
   /// The frequencies that a cache starts with.
   static let firstEpoch: Int32 = 1

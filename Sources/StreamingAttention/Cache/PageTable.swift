@@ -5,30 +5,40 @@ final class PageTable {
   /// What a step that is given up goes back to.
   private struct Mark {
     var entryCount = 0
-    var endSlot: Int32 = 0
+    var endSlot: Int16 = 0
     /// Free slots of the newest entry that the next tokens may take.
     var room = 0
     var extent: Int32 = PageTable.noExtent
+    var extentStart = 0
     var pagesWritten = 0
     var nextNumber = 0
+    var isRewound = false
+    /// The shared page set that the newest entry named before the step copied it.
+    var sharedPage: Int32 = PageTable.noPage
   }
 
-  private static let noExtent: Int32 = -1
+  static let noExtent: Int32 = -1
+  static let noPage: Int32 = -1
 
   let pool: PagePool
-  private(set) var entries = GrowingTable<PageEntry>()
-  /// The extent that the next page comes from, if it has room.
-  private(set) var extent = PageTable.noExtent
-  /// Pages written since the sequence began.
-  private(set) var pagesWritten = 0
-  private var nextNumber = 0
+  var entries = GrowingTable<PageEntry>()
+  /// The extent that the next page comes from, if it has room, and the entry that its first page was meant for.
+  var extent = PageTable.noExtent
+  var extentStart = 0
+  /// Pages written since the sequence began or was forked.
+  var pagesWritten = 0
+  var nextNumber = 0
   /// The epoch of the next page sets; a newest entry of another takes no more tokens.
   var pageEpoch = PageSet.firstEpoch
+  /// Whether the newest entry has lost slots since it was written last: its norms are computed anew then.
+  var isRewound = false
   private var mark = Mark()
   /// Counts `begin`.
   private(set) var stepNumber = 0
   /// What `undo` sets the norms of the newest page before the step back to, by column.
   private(set) var savedNorms = GrowingTable<SavedNorms>()
+  /// What removals have made of the table so far, while they can still fail.
+  var draft = TableDraft()
 
   init(pool: PagePool) { self.pool = pool }
 
@@ -40,6 +50,9 @@ final class PageTable {
       (mark.entryCount, 0)
     }
   }
+
+  /// Whether the first reserved token goes to a page that had lost slots before.
+  var reservesRewound: Bool { mark.room > 0 && mark.isRewound }
 
   func anchor(of entry: PageEntry) -> Int {
     entry.basePosition - pool.sets[Int(entry.page)].offset
@@ -56,7 +69,7 @@ final class PageTable {
     return PageLayout.slots - Int(newest.endSlot)
   }
 
-  /// Page sets that `tokenCount` more tokens would add.
+  /// Page sets that `tokenCount` more tokens would add, copies not counted.
   func newSets(for tokenCount: Int) -> Int {
     (max(tokenCount - room, 0) + PageLayout.slots - 1) / PageLayout.slots
   }
@@ -69,54 +82,77 @@ final class PageTable {
     mark = Mark(
       entryCount: entries.count,
       endSlot: entries.count > 0 ? entries[entries.count - 1].endSlot : 0, room: room,
-      extent: extent, pagesWritten: pagesWritten, nextNumber: nextNumber)
+      extent: extent, extentStart: extentStart, pagesWritten: pagesWritten,
+      nextNumber: nextNumber, isRewound: isRewound)
   }
 
-  /// Adds the slots of `tokenCount` tokens from `position` on; what it did before a throw, `undo` takes back.
+  /// Adds the slots of `tokenCount` tokens from token `first` at `position` on; what it did before a throw, `undo`
+  /// takes back.
   func reserve(
-    _ tokenCount: Int, at position: Int, from budget: inout MemoryBudget
+    _ tokenCount: Int, token first: Int, at position: Int, from budget: inout MemoryBudget
   ) throws(CacheError) {
     if savedNorms.count == 0 {
       try savedNorms.reserveCapacity(pool.columnCount)
       savedNorms.resize(to: pool.columnCount, filler: SavedNorms(step: 0, norms: .unknown))
     }
-    var position = position
-    var remaining = tokenCount
-    if entries.count > 0 {
-      let last = entries.count - 1
-      let taken = min(remaining, room)
-      entries[last].endSlot += Int32(taken)
+    var (token, position) = (first, position)
+    let end = first + tokenCount
+    if tokenCount > 0, mark.room > 0 {
+      try ownNewest(from: &budget)
+      let taken = min(tokenCount, mark.room)
+      entries[entries.count - 1].endSlot += Int16(taken)
+      isRewound = false
+      token += taken
       position += taken
-      remaining -= taken
     }
-    while remaining > 0 {
-      let taken = min(remaining, PageLayout.slots)
-      try addEntry(at: position, endSlot: taken, from: &budget)
+    while token < end {
+      let taken = min(end - token, PageLayout.slots)
+      try addEntry(token: token, at: position, endSlot: taken, from: &budget)
+      token += taken
       position += taken
-      remaining -= taken
     }
   }
 
+  /// Copies the newest page set if others share it: they keep what it holds.
+  private func ownNewest(from budget: inout MemoryBudget) throws(CacheError) {
+    let newest = entries[entries.count - 1]
+    guard pool.sets[Int(newest.page)].referenceCount > 1 else { return }
+    let copy = try pool.addCopy(of: newest.page, forEntry: Int(newest.number), from: &budget)
+    entries[entries.count - 1].page = copy
+    pool.sets[Int(newest.page)].referenceCount -= 1
+    mark.sharedPage = newest.page
+    pagesWritten += 1
+  }
+
   private func addEntry(
-    at position: Int, endSlot: Int, from budget: inout MemoryBudget
+    token: Int, at position: Int, endSlot: Int, from budget: inout MemoryBudget
   ) throws(CacheError) {
     try entries.reserveCapacity(entries.count + 1)
-    if extent == Self.noExtent || pool.extents[Int(extent)].isFull {
+    if !takesNext {
       let pageCount = ExtentRule.pageCount(
         firstEntry: nextNumber, pagesWritten: pagesWritten, largest: pool.largestExtent)
       let opened = try pool.openExtent(
         firstEntry: nextNumber, pageCount: pageCount, from: &budget)
       if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
       extent = opened
+      extentStart = nextNumber
     }
     let page = try pool.addSet(
       to: extent, epoch: pageEpoch, offset: position - nextAnchor)
     entries.append(
       PageEntry(
-        number: Int32(nextNumber), page: page, basePosition: position, firstSlot: 0,
-        endSlot: Int32(endSlot)))
+        number: Int32(nextNumber), page: page, basePosition: position, firstToken: Int32(token),
+        firstSlot: 0, endSlot: Int16(endSlot)))
+    isRewound = false
     nextNumber += 1
     pagesWritten += 1
+  }
+
+  /// Whether the extent has a page for the next entry: its pages follow the numbers of entries, up to whole leaves.
+  private var takesNext: Bool {
+    guard extent != Self.noExtent, !pool.extents[Int(extent)].isFull else { return false }
+    let meant = extentStart + Int(pool.extents[Int(extent)].usedPages)
+    return (meant - nextNumber) % SummationOrder.largestLeafEntries == 0
   }
 
   /// Takes back what `reserve` did, latest first.
@@ -137,14 +173,27 @@ final class PageTable {
       }
     }
     extent = mark.extent
+    extentStart = mark.extentStart
     if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = true }
     if entries.count > 0 {
-      entries[entries.count - 1].endSlot = mark.endSlot
-      restoreNorms(ofPage: Int(entries[entries.count - 1].page))
+      let last = entries.count - 1
+      entries[last].endSlot = mark.endSlot
+      if mark.sharedPage == Self.noPage {
+        restoreNorms(ofPage: Int(entries[last].page))
+      } else {
+        pool.releaseSet(entries[last].page, to: &budget)
+        entries[last].page = mark.sharedPage
+        pool.sets[Int(mark.sharedPage)].referenceCount += 1
+      }
     }
     pagesWritten = mark.pagesWritten
     nextNumber = mark.nextNumber
+    isRewound = mark.isRewound
+    mark = Mark()
   }
+
+  /// The extent that the step in progress began with, which stays even if nothing in it is alive.
+  var heldExtent: Int32 { mark.extent }
 
   /// Takes back what the step's writers did to the bounds of a page that had live slots before.
   private func restoreNorms(ofPage page: Int) {
@@ -154,30 +203,21 @@ final class PageTable {
   }
 
   /// Makes the reserved slots live, and gives back what the retention no longer keeps.
-  func commit(nextPosition: Int, to budget: inout MemoryBudget) {
-    guard case .window(let length) = pool.retention else { return }
-    // One page of slack, so that a short rewind finds its window.
-    release(before: nextPosition - length - PageLayout.slots, to: &budget)
-  }
-
-  // MARK: Releasing
-
-  /// Releases the oldest entries that end at or before `position`, but never the newest entry.
-  private func release(before position: Int, to budget: inout MemoryBudget) {
-    var count = 0
-    while count < entries.count - 1, entries[count].endPosition <= position {
-      pool.releaseSet(entries[count].page, to: &budget)
-      count += 1
+  ///
+  /// Returns whether the step has copied a shared page set.
+  func commit(
+    nextPosition: Int, pins: borrowing PinnedTokens, to budget: inout MemoryBudget
+  ) -> Bool {
+    // Forks that have gone, or moved on in this step, may have left nothing alive in the extent before.
+    if mark.extent != Self.noExtent, mark.extent != extent {
+      pool.freeIfDead(mark.extent, to: &budget)
     }
-    entries.removeSubrange(0..<count)
-  }
-
-  /// Releases everything.
-  func removeAll(to budget: inout MemoryBudget) {
-    for index in 0..<entries.count { pool.releaseSet(entries[index].page, to: &budget) }
-    entries.removeSubrange(0..<entries.count)
-    if extent != Self.noExtent { pool.closeExtent(extent, to: &budget) }
-    extent = Self.noExtent
+    if case .window(let length) = pool.retention {
+      // One page of slack, so that a short rewind finds its window.
+      release(before: nextPosition - length - PageLayout.slots, pins: pins, to: &budget)
+    }
+    defer { mark = Mark() }
+    return mark.sharedPage != Self.noPage
   }
 
   // MARK: Positions

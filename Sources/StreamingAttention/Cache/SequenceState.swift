@@ -10,6 +10,11 @@ final class SequenceState {
   var length = 0
   /// The position of the next token.
   var nextPosition: Int
+  /// Where the first token stands, or would.
+  var startPosition: Int
+  /// Tokens at the beginning that ``KVCache/keep(first:last:of:)`` has made sinks: their pages are not merged.
+  var sinkCount = 0
+  var pins = PinnedTokens()
   /// Tokens that the step in progress adds.
   var reservedTokens = 0
   var isInStep = false
@@ -20,5 +25,6 @@ final class SequenceState {
     self.id = id
     self.tables = tables
     nextPosition = position
+    startPosition = position
   }
 }

@@ -22,6 +22,8 @@ import Memory
   package let epoch: Int
 
   let kernels: KernelTable
+  /// Whether the first page has lost slots since it was written last: its bounds are computed anew first.
+  let rewindsFirst: Bool
   /// The entry that takes token 0 and those after it.
   let entries: UnsafePointer<PageEntry>?
   /// Page addresses of KV head 0; those of the next head follow `columnStride` further.
@@ -59,7 +61,8 @@ import Memory
       let tokens = unsafe tokens(ofPage: index)
       guard let page = unsafe column[Int(entries[index].page)] else { continue }
       let norms = unsafe norms(
-        ofPage: Int(entries[index].page), kvHead: kvHead, isNew: index > 0 || firstSlot == 0)
+        ofPage: Int(entries[index].page), at: page, kvHead: kvHead,
+        isNew: index > 0 || firstSlot == 0)
       let first = tokens.lowerBound
       let pairs = unsafe shape.rotaryPairs
       var task = unsafe SlotTask(
@@ -94,7 +97,7 @@ import Memory
   /// The bounds that the tokens written to a page raise: a new page starts from nothing, the old bounds of another
   /// are saved once in a step.
   private func norms(
-    ofPage page: Int, kvHead: Int, isNew: Bool
+    ofPage page: Int, at address: UnsafeMutableRawPointer, kvHead: Int, isNew: Bool
   ) -> UnsafeMutablePointer<PageNorms>? {
     // SAFETY: the reservation made room for the page in every column, and for every column in `savedNorms`; like the
     // page itself, its bounds are written by one thread.
@@ -107,6 +110,10 @@ import Memory
       unsafe saved.pointee.step != stepNumber
     {
       unsafe saved.pointee = SavedNorms(step: stepNumber, norms: norms.pointee)
+      if unsafe rewindsFirst, let entry = unsafe entries?.pointee {
+        unsafe norms.pointee = StoredPage(address, shape).norms(
+          of: Int(entry.firstSlot)..<firstSlot)
+      }
     }
     return unsafe norms
   }

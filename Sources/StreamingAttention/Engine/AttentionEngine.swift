@@ -132,6 +132,12 @@ import KernelTable
     self.settings = settings
     self.shapes = shapes
     self.turns = turns
+    guard rule == .asStored else { return }
+    // What the cache needs to write keys anew.
+    cache.rewriter.kernels = kernels
+    cache.rewriter.rotaries = layers.map { layer in
+      (layer.rotary.map { [$0] } ?? []) + layer.laterRotary
+    }
   }
 
   /// A window as plans and kernels take it: `Int.max` for none, or for more than any two positions lie apart.

@@ -52,9 +52,8 @@ extension Plan {
   func checkWindow(of shape: PlanShape) throws(AttentionError) {
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let table = tables[shape.table * requests.count + r]
-      guard table.entryCount > 0, numbers[table.firstEntry] > 0 else { continue }
-      let oldest = entries[table.firstEntry]
-      let kept = oldest.basePosition + Int(oldest.firstSlot)
+      guard table.entryCount > 0, table.keptFrom != .min else { continue }
+      let kept = table.keptFrom
       let first = positions[requests[r].queryPosition]
       guard first - kept >= shape.window - 1 else {
         throw .request(
@@ -78,6 +77,7 @@ extension Plan {
     try numbers.reserveCapacity(firstEntry + count)
     try runs.reserveCapacity(firstRun + count + 1)
     var newestAnchor = 0
+    var (keptFrom, nextToken) = (Int.min, 0)
     try AttentionError.wrapping { () throws(CacheError) in
       try cache.forEachLiveEntry(of: sequence, table: table) { entry in
         let isOwn = entry.epoch == epoch
@@ -88,6 +88,10 @@ extension Plan {
           runs.appendReserved(run)
         }
         newestAnchor = entry.anchor
+        if entry.tokens.lowerBound != nextToken {
+          keptFrom = entry.basePosition + entry.slots.lowerBound
+        }
+        nextToken = entry.tokens.upperBound
         entries.appendReserved(
           LeafEntry(
             page: Int32(entry.page), run: Int32(runs.count - firstRun - 1),
@@ -112,8 +116,8 @@ extension Plan {
     try tables.append(
       PlannedTable(
         firstEntry: firstEntry, entryCount: entries.count - firstEntry, firstLeaf: leaves.count,
-        leafCount: 0, firstRun: firstRun, runCount: runCount, keyCount: keyCount,
-        firstBias: firstBias))
+        leafCount: 0, firstRun: firstRun, runCount: runCount, keptFrom: keptFrom,
+        keyCount: keyCount, firstBias: firstBias))
   }
 
   /// The newest run becomes run 0: its turns serve the appended keys and most of the queries.

@@ -49,6 +49,8 @@ struct PlannedTable: BitwiseCopyable {
   var firstRun: Int
   var runCount: Int
   var runs: Range<Int> { firstRun..<firstRun + runCount }
+  /// Every token from this position on is live; the cache has released one just before.
+  var keptFrom: Int
   /// Live keys, and the first of the table's rows × keys among those of all requests.
   var keyCount: Int
   var firstBias: Int
