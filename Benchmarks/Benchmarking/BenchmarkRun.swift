@@ -50,6 +50,7 @@ package final class BenchmarkRun {
     case .limits: try measureLimits()
     case .forkJoin: try measureForkJoin()
     case .append: try measureAppend()
+    case .edits: try measureEdits()
     case .model: try measureModel(options.argument ?? "")
     case .compare: try compare(options.argument ?? "")
     }

@@ -10,7 +10,7 @@ extension Command {
     optionalArguments: [
       (
         "MODE",
-        "decode, prefill, append, fork-join, limits, model or compare. Default: decode, then prefill of "
+        "decode, prefill, append, edits, fork-join, limits, model or compare. Default: decode, then prefill of "
           + "128 rows, at 128K and 256K."
       ),
       (

@@ -181,6 +181,16 @@ struct RunTests {
     #expect(records.allSatisfy { $0.repetitions == 200 && $0.p99Milliseconds != nil })
   }
 
+  @Test("edits of a sequence are timed, and forks take no page")
+  func edits() throws {
+    let (records, _, error) = try run(
+      "edits", ["--repeat": "3", "--key-type": "f16", "--context": "1K"])
+    #expect(error == nil)
+    #expect(records.map(\.operation) == ["fork", "drop", "shift", "shift-inside", "rewind"])
+    #expect(records.allSatisfy { $0.repetitions == 3 && $0.layers == 32 })
+    #expect(records[0].others.contains(BenchmarkRecord.Field("forkedPages", 0)))
+  }
+
   @Test("a step with nothing to do is timed for every number of threads")
   func forkJoin() throws {
     let (records, _, error) = try run("fork-join", ["--threads": "1,2", "--repeat": "50"])

@@ -6,6 +6,8 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
   case prefill
   /// Growth of a filled cache by one token.
   case append
+  /// Forks, shifts and rewinds of a long sequence.
+  case edits
   /// A step with nothing to do.
   case forkJoin = "fork-join"
   /// What the machine can do.

@@ -65,7 +65,7 @@ package struct BenchmarkOption: Sendable {
     BenchmarkOption(
       name: "--repeat", value: "N",
       help:
-        "Timed repetitions of each record. Default: 15 for decode, 3 for prefill, 512 tokens for append, 20000 steps for fork-join."
+        "Timed repetitions of each record. Default: 15 for decode, 3 for prefill, 512 tokens for append, 8 for edits, 20000 steps for fork-join."
     ),
     BenchmarkOption(
       name: "--attempts", value: "N",

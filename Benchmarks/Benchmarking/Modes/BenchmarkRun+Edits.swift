@@ -1,0 +1,40 @@
+import StreamingAttention
+
+extension BenchmarkRun {
+  /// `edits`: what forks, shifts and rewinds of one sequence cost in 32 layers.
+  func measureEdits() throws(BenchmarkError) {
+    for context in options.contexts {
+      for types in options.types {
+        try checkInterrupt()
+        let repeats = options.repeats ?? 8
+        // Each repetition takes a page at either end.
+        guard context.largest >= (2 * repeats + 4) * 64 else {
+          throw .option(
+            name: "--context", received: "\(context.largest)",
+            allowed: "at least \((2 * repeats + 4) * 64) for \(repeats) repetitions of edits")
+        }
+        observer.progress("edits of \(context.largest) tokens, \(types.name)")
+        let times = try EditTimes(
+          shape: options.shape, types: types, length: context.largest,
+          repeats: repeats, workers: allWorkers)
+        for (operation, samples) in [
+          ("fork", times.fork), ("drop", times.drop), ("shift", times.shift),
+          ("shift-inside", times.shiftInside), ("rewind", times.rewind),
+        ] {
+          var record = BenchmarkRecord(operation: operation)
+          record.describe(
+            AttentionWork(shape: options.shape, types: types, context: context, rows: 0))
+          record.describe(samples)
+          record.layers = EditTimes.layers
+          record.others = [
+            BenchmarkRecord.Field("medianMicroseconds", samples.medianMilliseconds * 1_000)
+          ]
+          if operation == "fork" {
+            record.others.append(BenchmarkRecord.Field("forkedPages", times.forkedPages))
+          }
+          try finish(record)
+        }
+      }
+    }
+  }
+}
