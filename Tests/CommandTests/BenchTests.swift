@@ -9,7 +9,8 @@ struct BenchTests {
     let outcome = try Attend.run(["bench", "--help"])
     #expect(outcome.exitStatus == 0)
     for word in [
-      "decode", "prefill", "append", "edits", "fork-join", "limits", "model", "compare", "--context",
+      "decode", "prefill", "append", "edits", "fork-join", "limits", "model", "compare",
+      "--context",
       "--shape", "--query-heads", "--kv-heads", "--head-dimension", "--key-type", "--value-type",
       "--position", "--threads", "--batch", "--query-length", "--instruction-set",
       "--alibi-epsilon", "--anchor-run", "--key-rotation",
