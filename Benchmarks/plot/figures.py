@@ -1,5 +1,6 @@
 """The figures: decode, prefill, growth of the cache by one token and without end, a model."""
 
+import statistics
 import textwrap
 
 import matplotlib
@@ -97,11 +98,14 @@ def fraction_axis(axis, values, label):
 
 
 def draw(axis, points, colour, dash="-", marker="o"):
-    """A line through (x, y, steady), the middle one of several at one x; hollow if not steady."""
+    """A line through (x, y, steady), the median of several at one x; hollow if any unsteady."""
     measured = {}
-    for x, y, steady in sorted(points):
+    for x, y, steady in points:
         measured.setdefault(x, []).append((y, steady))
-    points = [(x, *found[len(found) // 2]) for x, found in measured.items()]
+    points = [
+        (x, statistics.median(y for y, _ in found), all(steady for _, steady in found))
+        for x, found in sorted(measured.items())
+    ]
     axis.plot([x for x, _, _ in points], [y for _, y, _ in points], color=colour, linestyle=dash)
     for x, y, steady in points:
         fill = (

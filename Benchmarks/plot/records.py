@@ -47,8 +47,14 @@ def type_of(record):
 
 
 def encoding_of(record):
-    """The fused encoding, with the horizon where ALiBi has one."""
+    """The fused encoding, with ALiBi's horizon, and what is unusual about the keys."""
     position = record.get("position", "none")
+    if "keyRotation" in record:
+        position += f", {record['keyRotation']} keys"
+    if "anchorRun" in record:
+        position += f", anchors of {record['anchorRun']}"
+    if "keys" in record:
+        position += f", {record['keys']} keys"
     epsilon = record.get("alibiEpsilon", 0)
     return f"{position}, ε = {epsilon:g}".replace("e-0", "e-") if epsilon else position
 

@@ -80,6 +80,7 @@ extension CommandFailure {
     case .memory: self.init(.outOfResources, "\(error)")
     case .model(let error): self.init(error)
     case .data: self.init(.badData, "\(error)")
+    case .unreadable: self.init(.missingFile, "\(error)")
     case .output: self.init(.inputOutput, "\(error)")
     case .interrupted: self.init(.interrupted, Interrupt.message)
     }

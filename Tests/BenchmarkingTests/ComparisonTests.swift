@@ -60,6 +60,8 @@ struct ComparisonTests {
         "{\"engine\":\"x\",\"operation\":\"decode\",\"medianMilliseconds\":-1}",
         "medianMilliseconds"
       ),
+      (figure("decode", rows: 5), "queryLength"), (figure("prefill", rows: 4_097), "queryLength"),
+      (figure("prefill", rows: 4_096, heads: (7, 2)), "queryHeads"),
     ])
   func refused(text: String, name: String) {
     let error = #expect(throws: BenchmarkError.self) {
@@ -70,6 +72,16 @@ struct ComparisonTests {
       return
     }
     #expect(reason.contains(name))
+  }
+
+  private static func figure(
+    _ operation: String, rows: Int, heads: (query: Int, keyValue: Int) = (8, 2)
+  ) -> String {
+    """
+    {"engine": "x", "operation": "\(operation)", "context": 4096, "queryLength": \(rows), \
+    "queryHeads": \(heads.query), "kvHeads": \(heads.keyValue), "headDimension": 64, \
+    "keyType": "f16", "valueType": "f16", "threads": 2, "medianMilliseconds": 1}
+    """
   }
 
   @Test("a file without another engine's figures is refused")

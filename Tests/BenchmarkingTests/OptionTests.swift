@@ -137,6 +137,7 @@ struct OptionTests {
       (nil, ["--seed": "-1"], "--seed"), (nil, ["--depth": "8K"], "--depth"),
       ("decode", ["--model": "m.gguf"], "--model"), ("sweep", [:], "mode"),
       ("model", [:], "MODEL"), ("compare", [:], "FILE"),
+      ("decode", ["--context": "4096*64M", "--batch": "4096"], "--context"),
     ] as [(String?, [String: String], String)])
   func refused(mode: String?, values: [String: String], name: String) {
     let error = #expect(throws: BenchmarkError.self) { try options(mode, nil, values) }

@@ -35,15 +35,41 @@ struct BenchTests {
     #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
   }
 
-  @Test("a file of figures that is missing or empty is 65 with its name")
+  @Test("a file of figures that is missing is 66 with its name, an empty one 65")
   func figures() throws {
     let folder = try TemporaryFolder()
     let empty = try folder.write("\n", to: "empty.json")
-    for path in [empty, folder.path + "/missing.json"] {
+    for (path, status) in [(empty, 65), (folder.path + "/missing.json", 66)] as [(String, Int32)] {
       let outcome = try Attend.run(["bench", "compare", path])
-      #expect(outcome.exitStatus == 65)
+      #expect(outcome.exitStatus == status)
       #expect(outcome.errorText.contains(path))
     }
+  }
+
+  @Test(
+    "a model's records say its own positions, what attention read, and that two ways agree",
+    arguments: [("bloom_alibi", "alibi"), ("mistral_swa", "rope")])
+  func model(name: String, position: String) throws {
+    let outcome = try Attend.run([
+      "bench", "model", Fixtures.path("tiny/\(name)/\(name).gguf"), "--depth", "0,600",
+      "--repeat", "2", "--prompt-length", "2", "--threads", "1", "--attempts", "1", "--json",
+    ])
+    #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
+    let records = try outcome.text.split(separator: "\n").map {
+      try JSONDecoder().decode(ModelRecord.self, from: Data($0.utf8))
+    }
+    #expect(records.map(\.operation) == ["decode", "prefill", "decode", "prefill"])
+    #expect(records.allSatisfy { $0.position == position && $0.selfCheck.passed })
+    let read = records.compactMap(\.keyValueBytesRead)
+    #expect(read.count == 2 && read[0] > 0 && read[1] > read[0])
+  }
+
+  private struct ModelRecord: Decodable {
+    struct SelfCheck: Decodable { let passed: Bool }
+    let operation: String
+    let position: String
+    let keyValueBytesRead: Int?
+    let selfCheck: SelfCheck
   }
 
   @Test("records go to standard output as JSON and into a file after a line about the machine")

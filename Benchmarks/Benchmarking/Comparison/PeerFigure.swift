@@ -81,12 +81,25 @@ package struct PeerFigure: Sendable, Equatable {
     var job = ComparedJob(
       operation: operation, context: try count("context"), queryLength: try count("queryLength"),
       threads: try count("threads"))
+    guard operation == "decode" ? job.queryLength == 1 : job.queryLength <= job.context else {
+      throw .data(
+        path: path, line: line,
+        reason: "\"queryLength\" is \(job.queryLength); allowed: 1 for decode, at most "
+          + "\"context\" for prefill")
+    }
     if object.text("model") != nil {
       job.depth = try count("depth", from: 0)
     } else {
-      job.shape = AttentionShape(
+      let shape = AttentionShape(
         queryHeads: try count("queryHeads"), kvHeads: try count("kvHeads"),
         headDimension: try count("headDimension"))
+      guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
+        throw .data(
+          path: path, line: line,
+          reason: "\"queryHeads\" is \(shape.queryHeads); allowed: multiples of \"kvHeads\", "
+            + "\(shape.kvHeads)")
+      }
+      job.shape = shape
     }
     return PeerFigure(
       engine: variant.map { "\(name) (\($0))" } ?? name, version: object.text("version"), job: job,

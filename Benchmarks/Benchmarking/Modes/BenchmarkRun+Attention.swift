@@ -123,6 +123,8 @@ extension BenchmarkRun {
         layers: layers, cacheBytes: machine.lastLevelCacheBytes)
       record.position = variant.position.rawValue
       if options.keyRotation != .stored { record.keyRotation = options.keyRotation.rawValue }
+      record.anchorRun = options.anchorRun
+      if options.needles == .none { record.keys = "plain" }
       if variant.position.isBiased { record.alibiEpsilon = Double(variant.epsilon) }
       record.threads = workers.count
       record.instructionSet = set.rawValue

@@ -5,7 +5,7 @@ extension BenchmarkRun {
   /// `compare`: measures what a file of other engines' figures is about, and hands out both.
   func compare(_ path: String) throws(BenchmarkError) {
     guard let text = SystemText.read(path) else {
-      throw .data(path: path, line: 0, reason: "cannot be read")
+      throw .unreadable(path)
     }
     let figures = try PeerFigure.read(text, path: path)
     var jobs: [ComparedJob] = []

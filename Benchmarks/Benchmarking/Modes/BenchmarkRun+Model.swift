@@ -57,13 +57,14 @@ extension BenchmarkRun {
       progress: observer.progress)
     let prompt = tokens(longest, vocabulary: model.vocabularySize)
     for rows in options.queryLengths {
-      let expected = try expectedLogits(subject, prompt[..<LogitComparison.tokens], rows: rows)
+      let compared = rows == 1 ? LogitComparison.tokens : min(rows, LogitComparison.tokens)
+      let expected = try expectedLogits(subject, prompt[..<compared], rows: rows)
       let title = "\(rows == 1 ? "decode" : "prefill of \(rows)") at depth \(depth), \(types.name)"
       observer.progress(title)
       let measured = try steadily(workers: workers, instructionSet: model.instructionSet) {
         () throws(BenchmarkError) in
         rows == 1
-          ? try decode(subject, prompt[..<decoded], expected: expected)
+          ? try decode(subject, prompt, count: decoded, expected: expected)
           : try prefill(subject, prompt[..<rows], expected: expected)
       }
       try finish(
@@ -87,17 +88,20 @@ extension BenchmarkRun {
     return try subject.row(0)
   }
 
+  /// `count` tokens one by one, as many as are compared at least; only `count` are timed.
   private func decode(
-    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, expected: [Float]
+    _ subject: ModelSubject, _ tokens: [Int], count: Int, expected: [Float]
   ) throws(BenchmarkError) -> ModelResult {
     var result = ModelResult()
     let sequence = try subject.restart()
-    for index in tokens.indices {
-      result.samples.add(try subject.time(tokens[index...index], to: sequence))
+    for index in 0..<max(count, LogitComparison.tokens) {
+      let time = try subject.time(tokens[index...index], to: sequence)
+      if index < count { result.samples.add(time) }
       if index == LogitComparison.tokens - 1 {
         result.difference = LogitComparison.difference(try subject.row(0), expected)
       }
     }
+    result.report = subject.decoder.attentionReport
     return result
   }
 
@@ -112,10 +116,9 @@ extension BenchmarkRun {
       result.samples.add(time)
       total += time
     }
-    if tokens.count >= LogitComparison.tokens {
-      result.difference = LogitComparison.difference(
-        try subject.row(LogitComparison.tokens - 1), expected)
-    }
+    result.difference = LogitComparison.difference(
+      try subject.row(min(tokens.count, LogitComparison.tokens) - 1), expected)
+    result.report = subject.decoder.attentionReport
     return result
   }
 
@@ -135,7 +138,9 @@ extension BenchmarkRun {
     record.keyType = types.key.name
     record.valueType = types.value.name
     record.weightType = model.weightType.name
-    record.position = PositionKind.rope.rawValue
+    record.position =
+      (shape.alibi != nil ? PositionKind.alibi : shape.rotary != nil ? .rope : .none).rawValue
+    if shape.alibi != nil { record.alibiEpsilon = Double(LayerAttention.defaultALiBiEpsilon) }
     record.layers = shape.layers
     record.threads = workers.count
     record.instructionSet = model.instructionSet.rawValue
@@ -145,12 +150,11 @@ extension BenchmarkRun {
     record.threadScaling = measured.limits.threadScaling
     record.readLimitGigabytesPerSecond = measured.limits.read
     if rows == 1 {
-      // Half of the tokens decoded stand before the middle one.
-      let live = depth + measured.value.samples.count / 2
-      let tokenBytes =
-        shape.kvHeads * (shape.keyWidth * types.key.bytes + shape.valueWidth * types.value.bytes)
-      record.keyValueBytesRead = live * tokenBytes * shape.layers
-      let bytes = model.weightBytes + (record.keyValueBytesRead ?? 0)
+      let report = measured.value.report
+      record.keyValueBytesRead = report.keyValueBytesRead
+      record.keyValueBytesSkipped = report.keyValueBytesSkipped
+      record.skippedMassBound = Double(report.skippedMassBound)
+      let bytes = model.weightBytes + report.keyValueBytesRead
       record.gigabytesPerSecond = Double(bytes) / seconds / 1e9
       let isInCache = !CyclePlan.exceedsCaches(
         bytes: bytes, cacheBytes: machine.lastLevelCacheBytes)
@@ -183,5 +187,8 @@ extension BenchmarkRun {
 /// Times of a model's steps, and how far two ways of reading the same tokens are apart.
 private struct ModelResult {
   var samples = Samples()
-  var difference = 0.0
+  /// Infinite until something was compared.
+  var difference = Double.infinity
+  /// What attention read in the last step.
+  var report = AttentionReport()
 }

@@ -25,10 +25,10 @@ enum LogitComparison {
   /// The largest difference that rounding explains.
   ///
   /// Each layer rounds what it reads and writes twice (attention and feed-forward) to the narrowest type's u: as
-  /// independent errors these add up to u·√(2·layers) of the stream. They are let grow by eight on the way, through
+  /// independent errors these add up to u·√(2·layers) of the stream. They are let grow twofold on the way, through
   /// normalisations and the softmax.
   static func tolerance(layers: Int, narrowest: ElementType) -> Double {
     let unit = narrowest == .bfloat16 ? 0x1p-8 : narrowest == .float16 ? 0x1p-11 : 0x1p-24
-    return 8 * unit * Double(2 * layers).squareRoot()
+    return 2 * unit * Double(2 * layers).squareRoot()
   }
 }

@@ -55,6 +55,11 @@ extension BenchmarkOptions {
     seed = try reader.seed("--seed") ?? seed
     let batch = try reader.integer("--batch", in: 1...4096) ?? 1
     contexts = contexts.map { $0.repeated(batch) }
+    if let mix = contexts.first(where: \.isTooLong) {
+      throw .option(
+        name: "--context", received: "\(mix)",
+        allowed: "at most \(ContextMix.mostTokens) tokens in all")
+    }
     try checkQueryLengths()
   }
 

@@ -35,6 +35,14 @@ package struct ContextMix: Sendable, Equatable, CustomStringConvertible {
   /// The longest context that may be asked for.
   package static let longest = 1 << 26
 
+  /// The most live tokens of all sequences together.
+  package static let mostTokens = 1 << 36
+
+  /// Whether all sequences together are longer than anybody may ask for.
+  package var isTooLong: Bool {
+    runs.reduce(0) { $0 + Double($1.length) * Double($1.count) } > Double(Self.mostTokens)
+  }
+
   /// The length of every sequence.
   package var lengths: [Int] {
     runs.flatMap { Array(repeating: $0.length, count: $0.count) }

@@ -42,6 +42,10 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var position: String?
   /// How rotary keys are stored, unless turned by the queries' frequencies.
   package var keyRotation: String?
+  /// Slots after which the anchor of rotary keys changes, where it does.
+  package var anchorRun: Int?
+  /// What the keys hold, unless some have a known answer.
+  package var keys: String?
   package var alibiEpsilon: Double?
   /// Sequences of a step.
   package var batch: Int?
@@ -148,6 +152,8 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("weightType", weightType)
     add("position", position)
     add("keyRotation", keyRotation)
+    add("anchorRun", anchorRun)
+    add("keys", keys)
     add("alibiEpsilon", alibiEpsilon)
     add("batch", batch)
     add("layers", layers)
