@@ -71,6 +71,34 @@ struct AskedTokenTests {
     #expect(throws: StressError.self) { try subject.checkBooks() }
   }
 
+  @Test("find that the tokens next to the right ones were removed", arguments: types)
+  func neighbours(types: StoredTypes) throws {
+    let subject = try subject(types)
+    try subject.cache.remove(100..<164, from: subject.pairs[0].id)
+    subject.pairs[0].list.remove(101..<165)
+    try subject.checkBooks()
+    #expect(isFound(subject).asking)
+  }
+
+  @Test("get the answer that is known after every kind of edit", arguments: types)
+  func edits(types: StoredTypes) throws {
+    let subject = try subject(types)
+    try subject.fork(0)
+    try subject.remove(64..<128, from: 0)
+    try subject.remove(30..<41, from: 0)
+    try subject.keep(first: 4, last: 150, of: 0)
+    try subject.rebase(0, by: -200_000)
+    try subject.truncate(0, to: 100)
+    #expect(subject.pairs.map(\.list.count) == [100, 300])
+    for _ in 0..<20 { try grow(subject, by: 1) }
+    for index in 0..<2 {
+      for head in 0..<2 {
+        try subject.checkOracle(index, layer: 1, kvHead: head, number: 3, CancellationFlag())
+      }
+    }
+    try subject.checkBooks()
+  }
+
   @Test("find tokens that changed places", arguments: types)
   func order(types: StoredTypes) throws {
     let subject = try subject(types)

@@ -1,4 +1,5 @@
 import Memory
+import StreamingAttention
 
 /// What a run counts and measures.
 package struct StressFigures: Sendable {
@@ -11,6 +12,11 @@ package struct StressFigures: Sendable {
   package internal(set) var truncations = 0
   package internal(set) var drops = 0
   package internal(set) var merges = 0
+  /// Page sets copied because they were shared, and written anew because tokens went from their middle.
+  package internal(set) var copies = 0
+  package internal(set) var rewrites = 0
+  /// Live slots of all slots of live pages, at the last look.
+  package internal(set) var pageFill = 1.0
   package internal(set) var snapshots = 0
   package internal(set) var faultsInjected = 0
   /// Operations that memory ended, after which the run freed some and went on.
@@ -31,6 +37,7 @@ package struct StressFigures: Sendable {
   /// Page memory, and that of the process, once all was dropped.
   package internal(set) var committedBytesAfterDrop: Int?
   package internal(set) var residentBytesAfterDrop: Int?
+  package internal(set) var history: HistoryFigures?
   package internal(set) var seconds = 0.0
   /// By the power of two that the context reaches.
   private(set) var contexts: [Int: ContextFigures] = [:]
@@ -66,6 +73,13 @@ package struct StressFigures: Sendable {
     contexts[bucket, default: ContextFigures()].bytesRead += step.bytesRead
     if recentDecodes.count == 64 { recentDecodes.removeFirst() }
     recentDecodes.append(step.attend)
+  }
+
+  mutating func take(_ statistics: CacheStatistics) {
+    merges = statistics.merges
+    copies = statistics.copies
+    rewrites = statistics.rewrites
+    pageFill = statistics.pageFill
   }
 
   mutating func add(_ name: String, _ nanoseconds: UInt64) {

@@ -29,7 +29,9 @@ package struct StressSummary: Sendable {
       ("tokensAppended", "\(figures.tokensAppended)"), ("forks", "\(figures.forks)"),
       ("shifts", "\(figures.shifts)"), ("evictions", "\(figures.evictions)"),
       ("truncations", "\(figures.truncations)"), ("drops", "\(figures.drops)"),
-      ("merges", "\(figures.merges)"), ("snapshots", "\(figures.snapshots)"),
+      ("merges", "\(figures.merges)"), ("copies", "\(figures.copies)"),
+      ("rewrites", "\(figures.rewrites)"), ("pageFill", JSONText.number(figures.pageFill)),
+      ("snapshots", "\(figures.snapshots)"),
       ("faultsInjected", "\(figures.faultsInjected)"), ("refusals", "\(figures.refusals)"),
       ("checksPassed", "\(figures.checksPassed)"), ("checksFailed", "\(figures.checksFailed)"),
       ("appendMicroseconds", byContext(Self.append)),
@@ -46,6 +48,20 @@ package struct StressSummary: Sendable {
       ("committedBytesAfterDrop", Self.number(figures.committedBytesAfterDrop)),
       ("residentBytesAfterDrop", Self.number(figures.residentBytesAfterDrop)),
     ]
+    if let history = figures.history {
+      members.append(
+        (
+          "afterHistory",
+          JSONText.object([
+            ("sequences", "\(history.sequences)"), ("tokens", "\(history.tokens)"),
+            ("turnsPer2048Slots", JSONText.number(history.turnsPer2048Slots)),
+            ("pageFill", JSONText.number(history.pageFill)),
+            ("gigabytesPerSecond", JSONText.number(history.gigabytesPerSecond)),
+            ("grownGigabytesPerSecond", JSONText.number(history.grownGigabytesPerSecond)),
+            ("ratio", JSONText.number(history.ratio)),
+          ])
+        ))
+    }
     if figures.residentBytesByNode.count > 1 {
       let nodes = figures.residentBytesByNode.sorted { $0.key < $1.key }
       members.append(

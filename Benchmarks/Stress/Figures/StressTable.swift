@@ -16,6 +16,7 @@ package enum StressTable {
     lines += contexts(figures)
     lines += operations(figures)
     lines += ["", counts(figures)] + memory(figures).split(separator: "\n").map(String.init)
+    lines += history(figures)
     lines += nodes(figures)
     let verdict =
       figures.checksFailed == 0 ? "all right" : "\(figures.checksFailed) FAILED"
@@ -86,6 +87,17 @@ package enum StressTable {
       if let resident = figures.residentBytesAfterDrop { text += ", process \(bytes(resident))" }
     }
     return text
+  }
+
+  private static func history(_ figures: StressFigures) -> [String] {
+    guard let history = figures.history else { return [] }
+    return [
+      "decode of the \(history.sequences) longest after this: "
+        + "\(DecimalText.short(history.gigabytesPerSecond)) GB/s, "
+        + "\(DecimalText.fixed(history.ratio, 3)) of sequences that only grew; "
+        + "\(DecimalText.fixed(history.turnsPer2048Slots, 2)) turns per 2,048 slots, "
+        + "pages \(DecimalText.fixed(history.pageFill, 2)) full"
+    ]
   }
 
   private static func nodes(_ figures: StressFigures) -> [String] {

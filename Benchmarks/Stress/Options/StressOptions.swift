@@ -35,6 +35,7 @@ package struct StressOptions: Sendable, Equatable {
     sequences = preset.sequences
     context = preset.context
     steps = preset.steps
+    minutes = preset.minutes
   }
 
   /// The command that does the same again, up to and including a step, in a cache of that memory.

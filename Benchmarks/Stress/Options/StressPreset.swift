@@ -2,14 +2,29 @@
 package enum StressPreset: String, Sendable, CaseIterable {
   /// Sequences grow until the context or the memory limit is reached.
   case growth
+  /// Forks, shifts, rewinds and evictions, as a server sees them.
+  case mixed
+  /// One prefix, forked again and again.
+  case forkStorm = "fork-storm"
+  /// Full contexts that are shifted to make room.
+  case shiftStorm = "shift-storm"
+  /// Streams that keep their first tokens and a window.
+  case evict
   /// Hundreds of sequences of random lengths come and go.
   case ragged
+  /// All of them in turns, for minutes.
+  case soak
 
   /// One line for the help.
   package var help: String {
     switch self {
     case .growth: "Sequences grow from 1K tokens on, until --context or the memory limit."
+    case .mixed: "Prompts, answers, forks, shifts, rewinds and evictions, as a server sees them."
+    case .forkStorm: "One prefix is forked again and again."
+    case .shiftStorm: "Full contexts lose pages and tokens to go on."
+    case .evict: "Streams keep four tokens and a window."
     case .ragged: "Sequences of random lengths come, grow and go."
+    case .soak: "All of these in turns, for 10 minutes unless told otherwise."
     }
   }
 
@@ -17,7 +32,11 @@ package enum StressPreset: String, Sendable, CaseIterable {
   var context: Int? {
     switch self {
     case .growth: nil
+    case .mixed: 16_384
+    case .forkStorm, .shiftStorm: 32_768
+    case .evict: 8_192
     case .ragged: 2_048
+    case .soak: 4_096
     }
   }
 
@@ -25,15 +44,30 @@ package enum StressPreset: String, Sendable, CaseIterable {
   var sequences: Int {
     switch self {
     case .growth: 1
+    case .mixed: 24
+    case .forkStorm: 64
+    case .shiftStorm: 2
+    case .evict: 4
     case .ragged: 200
+    case .soak: 32
     }
   }
 
   /// Operations unless told otherwise; nil where something else sets an end.
   var steps: Int? {
     switch self {
-    case .growth: nil
-    case .ragged: 2_000
+    case .growth, .soak: nil
+    case .mixed, .forkStorm, .ragged: 2_000
+    case .shiftStorm, .evict: 1_000
     }
   }
+
+  /// Minutes unless told otherwise; nil where something else sets an end.
+  var minutes: Double? { self == .soak ? 10 : nil }
+
+  /// Whether decode is timed beside sequences that only grew, once all is done.
+  var comparesHistory: Bool { [.mixed, .shiftStorm, .evict, .ragged].contains(self) }
+
+  /// One shift in so many is of any tokens; the others are of whole pages.
+  var shiftsByPages: Int { self == .mixed ? 8 : 2 }
 }

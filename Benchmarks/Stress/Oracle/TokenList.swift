@@ -27,4 +27,20 @@ struct TokenList: Sendable, Equatable {
     rewrites.removeSubrange(length...)
     seam = min(seam, length)
   }
+
+  // MARK: For its other operations
+
+  /// Takes tokens out, and remembers where.
+  mutating func take(_ range: Range<Int>) {
+    tokens.removeSubrange(range)
+    rewrites.removeSubrange(range)
+    seam = range.lowerBound
+  }
+
+  /// The cache may have rounded the keys of a token again, so many times.
+  mutating func touch(_ index: Int, _ times: UInt8) {
+    rewrites[index] = UInt8(clamping: Int(rewrites[index]) + Int(times))
+  }
+
+  mutating func move(by delta: Int) { base += delta }
 }

@@ -8,6 +8,16 @@ enum StressOperation: String, Sendable, CaseIterable {
   case decode
   /// A sequence goes.
   case drop
+  /// A sequence becomes two.
+  case fork
+  /// Tokens of a sequence go, and later ones move down.
+  case shift
+  /// A sequence keeps its first tokens and a window.
+  case evict
+  /// A sequence is rewound.
+  case truncate
+  /// A sequence moves to other positions.
+  case rebase
   /// One head of one sequence is compared with the naive list, and the books are recounted.
   case check
 }
@@ -19,6 +29,23 @@ struct StressMix: Sendable {
   static let ragged = StressMix(weights: [
     (.arrive, 30), (.extend, 15), (.decode, 40), (.drop, 12), (.check, 3),
   ])
+
+  /// As a server sees them: prompts that share a beginning, answers, some asked for again, contexts that run full.
+  static let mixed = StressMix(weights: [
+    (.decode, 56), (.fork, 9), (.extend, 12), (.arrive, 3), (.drop, 5), (.truncate, 6), (.shift, 3),
+    (.evict, 1), (.rebase, 2), (.check, 3),
+  ])
+  static let forkStorm = StressMix(weights: [
+    (.fork, 45), (.decode, 30), (.extend, 3), (.truncate, 6), (.drop, 12), (.check, 4),
+  ])
+  static let shiftStorm = StressMix(weights: [
+    (.shift, 40), (.extend, 25), (.decode, 25), (.rebase, 6), (.check, 4),
+  ])
+  static let evict = StressMix(weights: [
+    (.evict, 25), (.extend, 45), (.decode, 26), (.check, 4),
+  ])
+  /// One after the other.
+  static let seasons = [mixed, forkStorm, shiftStorm, evict, ragged]
 
   /// One of them, for a number from 0 to below 1.
   func operation(at place: Double) -> StressOperation {

@@ -8,10 +8,14 @@ extension StressRun {
   /// The most sequences of a decode step.
   private static let batch = 8
 
-  /// One operation after the other, until the run is over.
-  func operate(_ mix: StressMix) throws(StressError) {
+  /// How many operations a season has, where there are several.
+  private static let season = 500
+
+  /// One operation after the other, until the run is over; where there are several mixes, they take turns.
+  func operate(_ mixes: [StressMix]) throws(StressError) {
     while !isOver {
       try checkInterrupt()
+      let mix = mixes[figures.steps / Self.season % mixes.count]
       figures.steps += 1
       try attempt(mix.operation(at: random.uniform()))
     }
@@ -38,6 +42,11 @@ extension StressRun {
     case .extend: try extend()
     case .decode: try decode()
     case .drop: try dropOne(anyPair())
+    case .fork: try fork()
+    case .shift: try shift(anyPair())
+    case .evict: try evict(anyPair())
+    case .truncate: try truncate()
+    case .rebase: try rebase()
     case .check: try compareSome(longest: 1 << 16)
     }
   }
@@ -48,7 +57,7 @@ extension StressRun {
   var longestContext: Int { options.context ?? 16_384 }
 
   /// A number between 1 and `most`, such that every size is as frequent as its double.
-  private func length(upTo most: Int) -> Int {
+  func length(upTo most: Int) -> Int {
     let bits = Int.random(
       in: 0...Int.bitWidth - 1 - max(most, 1).leadingZeroBitCount, using: &random)
     return min(Int.random(in: 1 << bits...(2 << bits) - 1, using: &random), max(most, 1))
@@ -73,7 +82,7 @@ extension StressRun {
     if room > 0 { try append(length(upTo: room), to: index) }
   }
 
-  private func append(_ count: Int, to index: Int) throws(StressError) {
+  func append(_ count: Int, to index: Int) throws(StressError) {
     var rest = count
     while rest > 0 {
       try checkInterrupt()
@@ -84,7 +93,7 @@ extension StressRun {
     }
   }
 
-  /// Some sequences get one token each and ask; those that have no room go.
+  /// Some sequences get one token each and ask; those that are full make room.
   private func decode() throws(StressError) {
     let count = min(Int.random(in: 1...Self.batch, using: &random), subject.pairs.count)
     var chosen = Array(subject.pairs.indices).shuffled(using: &random).prefix(count).sorted()
@@ -95,7 +104,7 @@ extension StressRun {
       figures.addAppend(step)
       figures.addDecode(step)
     }
-    for index in full.reversed() { try dropOne(index) }
+    for index in full.reversed() { try makeRoom(index) }
   }
 
   func dropOne(_ index: Int) throws(StressError) {
@@ -110,6 +119,7 @@ extension StressRun {
 
   /// Compares one head of a sequence with its naive list, and recounts the books.
   func compareSome(longest: Int) throws(StressError) {
+    figures.take(subject.cache.statistics())
     try subject.checkBooks()
     figures.checksPassed += 1
     let index = anyPair()

@@ -37,9 +37,23 @@ package final class StressRun {
     do throws(StressError) {
       switch options.preset {
       case .growth: try grow()
-      case .ragged: try operate(.ragged)
+      case .ragged: try operate([.ragged])
+      case .mixed:
+        try prefill(longestContext / 4)
+        try operate([.mixed])
+      case .forkStorm:
+        try prefill(max(longestContext / 2, longestContext - 1_024))
+        try operate([.forkStorm])
+      case .shiftStorm:
+        try fill()
+        try operate([.shiftStorm])
+      case .evict:
+        try fill()
+        try operate([.evict])
+      case .soak: try operate(StressMix.seasons)
       }
       try askAll()
+      if options.preset.comparesHistory { try compareHistory() }
       try dropAll()
     } catch {
       if case .failed(let reason) = error {

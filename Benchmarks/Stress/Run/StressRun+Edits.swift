@@ -1,0 +1,98 @@
+import Benchmarking
+import Generation
+import StreamingAttention
+
+/// Operations that change what a sequence already holds.
+extension StressRun {
+  /// Attention sinks: the first tokens, which eviction keeps.
+  private static let sinks = 4
+
+  /// A sequence becomes two; that takes no page.
+  func fork() throws(StressError) {
+    if subject.pairs.count >= options.sequences { try dropOne(anyPair()) }
+    guard !subject.pairs.isEmpty else { return }
+    let index = anyPair()
+    let before = (subject.cache.formulaBytes, subject.cache.byteCount)
+    try timed("fork") { () throws(StressError) in try subject.fork(index) }
+    figures.forks += 1
+    let after = (subject.cache.formulaBytes, subject.cache.byteCount)
+    guard before == after else {
+      throw .failed("a fork took pages: \(before) bytes before, \(after) afterwards")
+    }
+    figures.checksPassed += 1
+  }
+
+  /// Tokens go, and later ones move down: whole pages behind the first one, or any range.
+  func shift(_ index: Int) throws(StressError) {
+    let count = subject.pairs[index].list.count
+    let page = PageLayout.slots
+    if count > 2 * page, Int.random(in: 0..<options.preset.shiftsByPages, using: &random) > 0 {
+      let pages = length(upTo: min(4, count / page - 1))
+      try timed("shift by pages") { () throws(StressError) in
+        try subject.remove(page..<(1 + pages) * page, from: index)
+      }
+    } else {
+      let start = Int.random(in: 0...count, using: &random)
+      let most = min(count - start, max(count / 4, 1))
+      let range = start..<start + (most > 0 ? length(upTo: most) : 0)
+      try timed("shift by tokens") { () throws(StressError) in
+        try subject.remove(range, from: index)
+      }
+    }
+    figures.shifts += 1
+  }
+
+  /// Sinks and a window stay.
+  func evict(_ index: Int) throws(StressError) {
+    let count = subject.pairs[index].list.count
+    let window = Int.random(in: max(longestContext / 4, 1)...longestContext / 2, using: &random)
+    try timed("evict") { () throws(StressError) in
+      try subject.keep(first: Self.sinks, last: window, of: index)
+    }
+    if subject.pairs[index].list.count < count { figures.evictions += 1 }
+  }
+
+  /// The newest tokens go: mostly a few, as where an answer is asked for again.
+  func truncate() throws(StressError) {
+    let index = anyPair()
+    let count = subject.pairs[index].list.count
+    let gone = count == 0 ? 0 : length(upTo: count)
+    try timed("truncate") { () throws(StressError) in
+      try subject.truncate(index, to: count - gone)
+    }
+    figures.truncations += 1
+  }
+
+  /// All tokens move to other positions, up to 262,143 and down to 0.
+  func rebase() throws(StressError) {
+    let index = anyPair()
+    let list = subject.pairs[index].list
+    let target = Int.random(in: 0...max(262_143 - list.count, 0), using: &random)
+    try timed("rebase") { () throws(StressError) in
+      try subject.rebase(index, by: target - list.base)
+    }
+  }
+
+  /// Makes room in a sequence that has as many tokens as it may, or lets it go.
+  func makeRoom(_ index: Int) throws(StressError) {
+    switch options.preset {
+    case .shiftStorm: try shift(index)
+    case .evict: try evict(index)
+    default: try dropOne(index)
+    }
+  }
+
+  /// Fills as many sequences as there may be.
+  func fill() throws(StressError) {
+    while subject.pairs.count < options.sequences {
+      try subject.add(startingAt: 0)
+      try append(longestContext, to: subject.pairs.count - 1)
+    }
+  }
+
+  /// One sequence that the others are forked from.
+  func prefill(_ count: Int) throws(StressError) {
+    try subject.add(startingAt: 0)
+    try append(max(count, 1), to: 0)
+  }
+}

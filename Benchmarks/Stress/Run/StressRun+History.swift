@@ -1,0 +1,64 @@
+import Benchmarking
+import StreamingAttention
+
+extension StressRun {
+  /// The longest sequences are compared, so many.
+  private static let compared = 8
+  private static let repeats = 15
+
+  /// Decodes from the longest sequences, and in turns from others of the same lengths that only grew.
+  ///
+  /// Without memory for these there is no comparison.
+  func compareHistory() throws(StressError) {
+    let order = subject.pairs.indices.sorted {
+      subject.pairs[$0].list.count > subject.pairs[$1].list.count
+    }
+    let history = order.prefix(Self.compared).filter { subject.pairs[$0].list.count > 0 }.sorted()
+    guard !history.isEmpty else { return }
+    let first = subject.pairs.count
+    let pageFill = subject.cache.statistics().pageFill
+    do throws(StressError) {
+      for index in history {
+        try subject.add(startingAt: 0)
+        try append(subject.pairs[index].list.count, to: subject.pairs.count - 1)
+      }
+    } catch {
+      guard error.isOutOfMemory else { throw error }
+      while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
+      return
+    }
+    let grown = Array(first..<subject.pairs.count)
+    var (times, bytes) = ([Samples(), Samples()], [0, 0])
+    for turn in 0..<2 * Self.repeats {
+      try checkInterrupt()
+      let which = (turn + turn / 2) % 2
+      let work = (which == 0 ? history : grown).map {
+        StepWork(index: $0, appended: 0, asks: true)
+      }
+      let step = try step(work)
+      times[which].add(step.attend)
+      bytes[which] = step.bytesRead
+    }
+    let speeds = [0, 1].map { Double(bytes[$0]) / times[$0].medianMilliseconds / 1e6 }
+    figures.history = try describe(history, pageFill: pageFill, speeds: speeds)
+    while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
+  }
+
+  private func describe(
+    _ history: [Int], pageFill: Double, speeds: [Double]
+  ) throws(StressError) -> HistoryFigures {
+    var (tokens, turns) = (0, 0)
+    for index in history {
+      let id = subject.pairs[index].id
+      tokens += subject.pairs[index].list.count
+      turns +=
+        try StressError.wrapping { () throws(CacheError) in try subject.cache.anchorRuns(of: id) }
+        - 1
+    }
+    return HistoryFigures(
+      sequences: history.count, tokens: tokens,
+      turnsPer2048Slots: Double(turns) / (Double(tokens) / 2_048),
+      pageFill: pageFill,
+      gigabytesPerSecond: speeds[0], grownGigabytesPerSecond: speeds[1])
+  }
+}
