@@ -1,6 +1,7 @@
 /// The tokens of a sequence that only an explicit removal takes away: ranges in order that do not touch.
 struct PinnedTokens: ~Copyable {
-  private struct Pin: BitwiseCopyable {
+  // Not private: the debug build would refer to metadata that Swift 6.3 does not emit.
+  struct Pin: BitwiseCopyable {
     var start: Int
     var end: Int
   }
