@@ -52,7 +52,8 @@ struct BenchTests {
   func model(name: String, position: String) throws {
     let outcome = try Attend.run([
       "bench", "model", Fixtures.path("tiny/\(name)/\(name).gguf"), "--depth", "0,600",
-      "--repeat", "2", "--prompt-length", "2", "--threads", "1", "--attempts", "1", "--json",
+      "--key-type", "f16", "--repeat", "2", "--prompt-length", "2", "--threads", "1",
+      "--attempts", "1", "--json",
     ])
     #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
     let records = try outcome.text.split(separator: "\n").map {
