@@ -32,11 +32,11 @@ enum Benchmark {
     var values: [String: String] = [:]
     var rest = words.dropFirst(plain.count)
     while let name = rest.popFirst() {
-      guard let option = BenchmarkOption.all.first(where: { $0.name == name }), option.value != nil
+      guard let option = BenchmarkOptions.all.first(where: { $0.name == name }), option.value != nil
       else {
         throw .option(
           name: "option", received: name,
-          allowed: BenchmarkOption.all.filter { $0.value != nil }.map(\.name)
+          allowed: BenchmarkOptions.all.filter { $0.value != nil }.map(\.name)
             .joined(separator: ", "))
       }
       values[name] = rest.popFirst() ?? ""

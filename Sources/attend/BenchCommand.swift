@@ -18,9 +18,7 @@ extension Command {
         "For model: a GGUF file. For compare: another engine's figures, one JSON object per line."
       ),
     ],
-    options: BenchmarkOption.all.map { option in
-      option.value.map { Option(option.name, $0, option.help) } ?? Option(option.name, option.help)
-    },
+    options: BenchmarkOptions.all.map(Option.init),
     run: BenchRun.run)
 }
 

@@ -1,3 +1,5 @@
+import Benchmarking
+
 /// One option of a command.
 struct Option: Sendable {
   /// With its dashes: `--max-tokens`.
@@ -5,6 +7,13 @@ struct Option: Sendable {
   /// What stands for the value in the help; nil for a flag.
   var value: String?
   var help: String
+
+  /// An option of the benchmark or the stress driver.
+  init(_ option: DriverOption) {
+    name = option.name
+    value = option.value
+    help = option.help
+  }
 
   /// An option with a value.
   init(_ name: String, _ value: String, _ help: String) {

@@ -8,9 +8,7 @@ extension Command {
     name: "stress", overview: "Grow and change a cache under load, with known answers all the way.",
     arguments: [("PRESET", "What happens to the cache, one of those below.")],
     choices: ("PRESETS", StressPreset.allCases.map { ($0.rawValue, $0.help) }),
-    options: StressOption.all.map { option in
-      option.value.map { Option(option.name, $0, option.help) } ?? Option(option.name, option.help)
-    },
+    options: StressOptions.all.map(Option.init),
     run: StressCommand.run)
 }
 

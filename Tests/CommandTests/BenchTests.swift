@@ -29,10 +29,7 @@ struct BenchTests {
       (["decode", "a", "b"], "unexpected"),
     ])
   func usage(words: [String], hint: String) throws {
-    let outcome = try Attend.run(["bench"] + words)
-    #expect(outcome.exitStatus == 64)
-    #expect(outcome.output.isEmpty)
-    #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
+    try UsageTests.expectRefusal(of: ["bench"] + words, saying: hint)
   }
 
   @Test("a file of figures that is missing is 66 with its name, an empty one 65")

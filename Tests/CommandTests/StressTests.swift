@@ -38,10 +38,7 @@ struct StressTests {
       (["growth", "--position", "spiral"], "rope"), (["growth", "--seed", "one"], "0 to"),
     ])
   func usage(words: [String], hint: String) throws {
-    let outcome = try Attend.run(["stress"] + words)
-    #expect(outcome.exitStatus == 64)
-    #expect(outcome.output.isEmpty)
-    #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
+    try UsageTests.expectRefusal(of: ["stress"] + words, saying: hint)
   }
 
   @Test("growth reports latency and memory of every context, and a file that can be drawn")

@@ -30,12 +30,18 @@ struct UsageTests {
       ["topology", "extra"], ["topology", "--yaml"],
     ] as [[String]])
   func usage(arguments: [String]) throws {
+    try Self.expectRefusal(of: arguments, saying: "attend")
+  }
+
+  /// A wrong command line: one line that holds `hint`, and where to read on.
+  static func expectRefusal(of arguments: [String], saying hint: String) throws {
     let outcome = try Attend.run(arguments)
     #expect(outcome.exitStatus == 64)
     #expect(outcome.output.isEmpty)
     #expect((1...2).contains(outcome.errorLines.count), "\(outcome.errorText)")
     #expect(outcome.errorText.hasPrefix("attend: "))
     #expect(outcome.errorLines.last?.hasPrefix("see 'attend") == true)
+    #expect(outcome.errorText.contains(hint), "\(outcome.errorText)")
   }
 
   @Test(
