@@ -25,12 +25,17 @@ extension KVCache {
     try state(of: sequence).tables[table].entries.count
   }
 
-  /// Calls `body` with the live entries of a sequence's table, oldest first.
+  /// How often a sequence's table has been changed otherwise than by growth at its end.
+  package func changeCount(of sequence: SequenceID, table: Int) throws(CacheError) -> Int {
+    try state(of: sequence).tables[table].changeCount
+  }
+
+  /// Calls `body` with the live entries of a sequence's table, oldest first, from the `first`-th on.
   package func forEachLiveEntry(
-    of sequence: SequenceID, table: Int, _ body: (LiveEntry) -> Void
+    of sequence: SequenceID, table: Int, from first: Int = 0, _ body: (LiveEntry) -> Void
   ) throws(CacheError) {
     let table = try state(of: sequence).tables[table]
-    for index in 0..<table.entries.count {
+    for index in first..<table.entries.count {
       let entry = table.entries[index]
       let set = table.pool.sets[Int(entry.page)]
       body(

@@ -231,6 +231,7 @@ extension PageTable {
       if rewrite.isMerge { statistics.merges += 1 } else { statistics.rewrites += 1 }
     }
     swap(&entries, &draft.entries)
+    changeCount += 1
     nextNumber = draft.nextNumber
     isRewound = draft.isRewound
     for index in 0..<draft.releases.count { pool.releaseSet(draft.releases[index], to: &budget) }

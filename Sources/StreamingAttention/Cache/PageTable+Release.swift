@@ -13,13 +13,16 @@ extension PageTable {
       }
       index += 1
     }
-    if kept < index { entries.removeSubrange(kept..<index) }
+    guard kept < index else { return }
+    entries.removeSubrange(kept..<index)
+    changeCount += 1
   }
 
   /// Releases everything.
   func removeAll(to budget: inout MemoryBudget) {
     for index in 0..<entries.count { pool.releaseSet(entries[index].page, to: &budget) }
     entries.removeSubrange(0..<entries.count)
+    changeCount += 1
     closeExtent(to: &budget)
   }
 
@@ -32,6 +35,7 @@ extension PageTable {
 
   /// Gives up the tokens from `length` on; it never fails.
   func truncate(to length: Int, budget: inout MemoryBudget) {
+    changeCount += 1
     while entries.count > 0 {
       let newest = entries[entries.count - 1]
       guard newest.tokens.lowerBound >= length else {

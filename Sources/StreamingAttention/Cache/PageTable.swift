@@ -32,6 +32,8 @@ final class PageTable {
   var pageEpoch = PageSet.firstEpoch
   /// Whether the newest entry has lost slots since it was written last: its norms are computed anew then.
   var isRewound = false
+  /// Counts what has been done to the entries other than growth at the end: who has listed them looks here.
+  var changeCount = 0
   private var mark = Mark()
   /// Counts `begin`.
   private(set) var stepNumber = 0
@@ -157,6 +159,7 @@ final class PageTable {
 
   /// Takes back what `reserve` did, latest first.
   func undo(to budget: inout MemoryBudget) {
+    changeCount += 1
     // Opened for a page that then failed: the latest thing done.
     if extent != Self.noExtent, extent != mark.extent,
       pool.extents[Int(extent)].usedPages == 0
@@ -231,6 +234,7 @@ final class PageTable {
 
   /// Moves the entries from `index` on; their anchors move with them.
   func move(from index: Int, by delta: Int) {
+    changeCount += 1
     for index in index..<entries.count { entries[index].basePosition += delta }
   }
 

@@ -34,7 +34,7 @@ extension AttentionEngine {
   }
 
   private func makePlan(_ requests: [StepRequest]) throws(AttentionError) {
-    plan.removeAll()
+    plan.removeStep()
     try plan.list(requests, in: cache)
     for shape in shapes where shape.window != .max { try plan.checkWindow(of: shape) }
     try plan.cutTiles(shapes: shapes, workerCount: workers.count)

@@ -39,10 +39,22 @@ struct PlannedRequest: BitwiseCopyable {
   var tokenPosition: Int { firstPosition + positionCount - tokenCount }
 }
 
+/// Which page table has been listed, and how often it had been changed otherwise than by growth.
+struct ListedTable: BitwiseCopyable, Equatable {
+  /// The serial number of the sequence.
+  var sequence: UInt64
+  var changes: Int
+  var epoch: Int32
+}
+
 /// Where a request's entries, leaves and runs of equal anchors lie, in one retention class.
 struct PlannedTable: BitwiseCopyable {
+  var source: ListedTable
   var firstEntry: Int
   var entryCount: Int
+  /// Places for entries and leaves, those in use included: a table that grows need not be listed again.
+  var entryRoom: Int
+  var leafRoom = 0
   var firstLeaf: Int
   var leafCount: Int
   /// Runs are numbered from the newest entry's anchor, which is that of run 0; it may hold no entry.
@@ -104,11 +116,13 @@ struct Plan: ~Copyable {
   var positions: GrowingBuffer<Int>
   /// `[class][request]`.
   var tables: GrowingBuffer<PlannedTable>
+  /// `[class][request][entry]`, with room between.
   var entries: GrowingBuffer<LeafEntry>
   /// The entries as layers without a rotation see them, all in one run; empty where `entries` will do.
   var unturnedEntries: GrowingBuffer<LeafEntry>
   /// Number of each entry in its page table, beside `entries`.
   var numbers: GrowingBuffer<Int>
+  /// `[class][request][leaf]`, with room between.
   var leaves: GrowingBuffer<PlannedLeaf>
   /// `[class][request][run]`.
   var runs: GrowingBuffer<PlannedRun>
@@ -135,6 +149,8 @@ struct Plan: ~Copyable {
   var counterCount = 0
   var tokenCount = 0
   var queryCount = 0
+  /// Whether `tables` and what they point at were listed without a failure.
+  var isListed = false
 
   init() throws(AttentionError) {
     // Everything that can fail comes first: a half-made noncopyable value cannot be taken apart.
@@ -174,16 +190,10 @@ struct Plan: ~Copyable {
     self.order = order
   }
 
-  mutating func removeAll() {
+  /// Forgets the rows and tiles of the step before; what page tables held is kept, and used as far as it still holds.
+  mutating func removeStep() {
     requests.removeAll()
     positions.removeAll()
-    tables.removeAll()
-    entries.removeAll()
-    numbers.removeAll()
-    leaves.removeAll()
-    unturnedEntries.removeAll()
-    runs.removeAll()
-    slotTables.removeAll()
     jobs.removeAll()
     tiles.removeAll()
     shapeJobs.removeAll()
