@@ -55,6 +55,7 @@ public actor Session {
   ///   - keyType: How keys are cached.
   ///   - valueType: How values are cached.
   ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
+  ///   - extensionStart: Tokens after which the session goes on with the model's extended rotation; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - sampling: How tokens are chosen.
   ///   - workers: Who computes.
@@ -62,14 +63,15 @@ public actor Session {
   public init(
     model: DecoderModel, tokenizer: Tokenizer, keyType: ElementType = .float16,
     valueType: ElementType = .float16, maximumContext: Int? = nil,
-    alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon, sampling: Sampling = .greedy,
+    extensionStart: Int? = nil, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon,
+    sampling: Sampling = .greedy,
     workers: Workers = .shared
   ) throws(GenerationError) {
     let context = maximumContext ?? model.shape.trainedContext
     do throws(ModelError) {
       let decoder = try Decoder(
         model: model, keyType: keyType, valueType: valueType, maximumContext: context,
-        alibiEpsilon: alibiEpsilon, workers: workers)
+        extensionStart: extensionStart, alibiEpsilon: alibiEpsilon, workers: workers)
       sequence = try decoder.makeSequence()
       self.decoder = decoder
     } catch {
@@ -166,7 +168,9 @@ public actor Session {
   ) throws(GenerationError) {
     do throws(ModelError) {
       while readCount < tokens.count {
-        let end = min(readCount + Self.chunk, tokens.count)
+        let end =
+          readCount
+          + decoder.stepCount(min(Self.chunk, tokens.count - readCount), from: readCount)
         try decoder.step(
           [DecoderInput(sequence, Array(tokens[readCount..<end]))],
           cancellation: stream.cancellation)

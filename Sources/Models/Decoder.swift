@@ -25,6 +25,8 @@ public final class Decoder {
   public let cache: KVCache
   /// Tokens that a sequence may have.
   public let maximumContext: Int
+  /// Tokens after which a sequence goes on with the model's ``DecoderModel/extendedRotary``; nil for never.
+  public let extensionStart: Int?
 
   package let engine: AttentionEngine
   let dense: DenseKernels
@@ -40,18 +42,22 @@ public final class Decoder {
   ///   - keyType: How keys are stored.
   ///   - valueType: How values are stored.
   ///   - maximumContext: Tokens that a sequence may have; a scaling that depends on the length is evaluated there.
+  ///   - extensionStart: Tokens after which a sequence goes on with the model's ``DecoderModel/extendedRotary``, from the
+  ///     first step on that begins there or later. What the cache holds by then stays as it is; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - workers: Who computes.
   ///   - memoryLimit: The most page memory in bytes; what the machine allows if nil.
   /// - Throws: ``ModelError``.
   public init(
     model: DecoderModel, keyType: ElementType = .float16, valueType: ElementType = .float16,
-    maximumContext: Int, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon,
-    workers: Workers, memoryLimit: Int? = nil
+    maximumContext: Int, extensionStart: Int? = nil,
+    alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon, workers: Workers,
+    memoryLimit: Int? = nil
   ) throws(ModelError) {
     precondition(maximumContext >= 1, "a context of \(maximumContext) tokens")
     self.model = model
     self.maximumContext = maximumContext
+    self.extensionStart = model.extendedRotary == nil ? nil : extensionStart
     do throws(CacheError) {
       cache = try KVCache(
         layers: model.cacheShapes(keyType: keyType, valueType: valueType),
@@ -61,7 +67,9 @@ public final class Decoder {
     }
     do throws(AttentionError) {
       engine = try AttentionEngine(
-        cache: cache, layers: model.attention(context: maximumContext, alibiEpsilon: alibiEpsilon),
+        cache: cache,
+        layers: model.attention(
+          context: maximumContext, extensionStart: extensionStart, alibiEpsilon: alibiEpsilon),
         workers: workers,
         instructionSet: model.instructionSet)
       dense = try DenseKernels(workers: workers, instructionSet: model.instructionSet)
@@ -89,6 +97,19 @@ public final class Decoder {
       }
     }
     rowCount = 0
+    let extended = try extendContexts(of: inputs)
+    do throws(ModelError) {
+      try run(inputs, cancellation)
+    } catch {
+      for sequence in extended { try? cache.setRotation(.standard, of: sequence) }
+      throw error
+    }
+    rowCount = inputs.reduce(0) { $0 + $1.tokens.count }
+  }
+
+  private func run(
+    _ inputs: [DecoderInput], _ cancellation: CancellationFlag?
+  ) throws(ModelError) {
     do throws(AttentionError) {
       try engine.begin(inputs.map { StepRequest($0.sequence, appending: $0.tokens.count) })
     } catch {
@@ -101,7 +122,33 @@ public final class Decoder {
       throw error
     }
     engine.commit()
-    rowCount = inputs.reduce(0) { $0 + $1.tokens.count }
+  }
+
+  /// Changes the frequencies of sequences that have reached the extension; those that it has changed.
+  private func extendContexts(of inputs: [DecoderInput]) throws(ModelError) -> [SequenceID] {
+    guard let extensionStart, let extended = model.extendedRotary else { return [] }
+    let rotation = SequenceRotation(
+      epoch: 2, keys: extended.followsLength ? .whenRead : .whenStored)
+    var changed: [SequenceID] = []
+    do throws(CacheError) {
+      for input in inputs {
+        guard try cache.length(of: input.sequence) >= extensionStart,
+          try cache.rotation(of: input.sequence) == .standard
+        else { continue }
+        try cache.setRotation(rotation, of: input.sequence)
+        changed.append(input.sequence)
+      }
+    } catch {
+      for sequence in changed { try? cache.setRotation(.standard, of: sequence) }
+      throw .attention(.cache(error))
+    }
+    return changed
+  }
+
+  /// How many of `count` tokens a sequence of that length should append in one step: none on both sides of the extension.
+  public func stepCount(_ count: Int, from length: Int) -> Int {
+    guard let extensionStart, length < extensionStart else { return count }
+    return min(count, extensionStart - length)
   }
 
   /// Logits of some rows of the last step: tokens of its inputs, one after the other.

@@ -14,6 +14,9 @@ public final class DecoderModel: Sendable {
   /// Rows of the embedding: ids lie in `0..<vocabularySize`.
   public let vocabularySize: Int
 
+  /// How queries and keys are turned from the token on at which a decoder extends the context; nil if it never does.
+  public let extendedRotary: RotaryEmbedding?
+
   let embedding: GGUFTensor
   let layers: [DecoderLayer]
   /// Of the embedding's rows, where the model normalises them.
@@ -27,14 +30,17 @@ public final class DecoderModel: Sendable {
   ///   - file: The model; the embedding's rows are read from it later.
   ///   - weightType: How matrices are held; the default reads the least memory, and keeps perplexity within half a percent.
   ///   - scaling: A rotary scaling in place of the file's; nil to keep it.
+  ///   - extension: A rotary scaling that a decoder changes to in mid-stream; nil for none.
   ///   - workers: Who packs.
   ///   - instructionSet: Whose kernels will multiply.
   /// - Throws: ``ModelError``.
   public init(
     file: GGUFFile, weightType: WeightType = .file, scaling: RotaryScaling? = nil,
-    workers: Workers, instructionSet: InstructionSet = .detected
+    extension: RotaryScaling? = nil, workers: Workers, instructionSet: InstructionSet = .detected
   ) throws(ModelError) {
     shape = try DecoderShape(of: file, scaling: scaling)
+    extendedRotary =
+      if let `extension` { try DecoderShape(of: file, scaling: `extension`).rotary } else { nil }
     self.weightType = weightType
     self.instructionSet = instructionSet
     let loader = WeightLoader(
@@ -75,19 +81,26 @@ public final class DecoderModel: Sendable {
 
   /// How each layer attends, for sequences of at most `context` tokens.
   ///
-  /// A scaling that depends on the length is evaluated there, once for the whole sequence.
+  /// A scaling that depends on the length is evaluated there, once for the whole sequence. Where the context is extended
+  /// in mid-stream, the first scaling is evaluated for the tokens before that, and one that moves with the length follows
+  /// it afterwards.
   ///
   /// - Parameters:
   ///   - context: Tokens of a sequence at most.
+  ///   - extensionStart: Tokens before the context is extended; nil to keep to the first scaling.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread.
   /// - Returns: One description per layer.
   public func attention(
-    context: Int, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon
+    context: Int, extensionStart: Int? = nil,
+    alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon
   ) -> [LayerAttention] {
-    let layer = LayerAttention(
+    var layer = LayerAttention(
       queryHeads: shape.queryHeads, window: shape.window,
-      rotary: shape.rotary?.resolved(forLength: context), alibi: shape.alibi,
+      rotary: shape.rotary?.resolved(forLength: extensionStart ?? context), alibi: shape.alibi,
       alibiEpsilon: alibiEpsilon)
+    if let extendedRotary, extensionStart != nil {
+      layer.laterRotary = [extendedRotary.resolved(forLength: context)]
+    }
     return Array(repeating: layer, count: shape.layers)
   }
 }

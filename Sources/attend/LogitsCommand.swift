@@ -75,7 +75,8 @@ enum LogitsRun {
     let decoder = try CommandFailure.wrapping { () throws(ModelError) in
       try Decoder(
         model: model, keyType: options.keyType, valueType: options.valueType,
-        maximumContext: ids.count, alibiEpsilon: options.alibiEpsilon, workers: options.workers)
+        maximumContext: ids.count, extensionStart: options.extensionStart,
+        alibiEpsilon: options.alibiEpsilon, workers: options.workers)
     }
     let sequence = try CommandFailure.wrapping { () throws(ModelError) in try decoder.makeSequence()
     }
@@ -87,7 +88,7 @@ enum LogitsRun {
     defer { bar.finish() }
     var first = 0
     while first < ids.count {
-      let last = ids.count - first > chunk ? first + chunk : ids.count
+      let last = first + decoder.stepCount(min(chunk, ids.count - first), from: first)
       try CommandFailure.wrapping { () throws(ModelError) in
         try decoder.step(
           [DecoderInput(sequence, Array(ids[first..<last]))], cancellation: Interrupt.flag)

@@ -26,6 +26,10 @@ struct ModelOptions {
     Option(
       "--rope-original-context", "N",
       "The context that the model was trained for. Default: as the file says."),
+    Option(
+      "--extend-at", "N",
+      "Change to --rope-scaling in mid-stream, after N tokens, and read those by the file's own scaling; what the cache "
+        + "holds stays as it is."),
   ]
 
   private static let types: [(String, ElementType)] = ElementType.allCases.map { ($0.name, $0) }
@@ -36,6 +40,8 @@ struct ModelOptions {
   var alibiEpsilon: Float
   var workers: Workers
   var instructionSet: InstructionSet
+  /// Tokens after which the scaling takes the place of the file's; nil for from the first token on.
+  var extensionStart: Int?
   private var scalingType: String?
   private var factor: Double?
   private var originalContext: Int?
@@ -59,10 +65,11 @@ struct ModelOptions {
       $0 > 0 && $0 <= 1e6
     }
     originalContext = try arguments.integer("--rope-original-context", in: 1...Int(Int32.max))
+    extensionStart = try arguments.integer("--extend-at", in: 1...Int(Int32.max))
     switch scalingType {
     case nil:
-      guard factor == nil, originalContext == nil else {
-        throw .usage("--rope-factor and --rope-original-context need --rope-scaling")
+      guard factor == nil, originalContext == nil, extensionStart == nil else {
+        throw .usage("--rope-factor, --rope-original-context and --extend-at need --rope-scaling")
       }
     case "none":
       guard factor == nil, originalContext == nil else {
@@ -122,10 +129,11 @@ struct ModelOptions {
   /// Loads the weights of an opened file.
   func load(_ file: GGUFFile) throws(CommandFailure) -> DecoderModel {
     let scaling = try scaling(of: file)
+    let extends = extensionStart != nil
     return try CommandFailure.wrapping { () throws(ModelError) in
       try DecoderModel(
-        file: file, weightType: weightType, scaling: scaling, workers: workers,
-        instructionSet: instructionSet)
+        file: file, weightType: weightType, scaling: extends ? nil : scaling,
+        extension: extends ? scaling : nil, workers: workers, instructionSet: instructionSet)
     }
   }
 

@@ -71,7 +71,8 @@ struct SessionOptions {
     do throws(GenerationError) {
       return try Session(
         model: decoder, tokenizer: tokenizer, keyType: model.keyType, valueType: model.valueType,
-        maximumContext: context, alibiEpsilon: model.alibiEpsilon, sampling: sampling,
+        maximumContext: context, extensionStart: model.extensionStart,
+        alibiEpsilon: model.alibiEpsilon, sampling: sampling,
         workers: model.workers)
     } catch {
       throw CommandFailure(error)

@@ -26,10 +26,11 @@ struct RunTests {
     damage: ((FilledCache) -> Void)? = nil
   ) throws -> (records: [BenchmarkRecord], allPassed: Bool, error: BenchmarkError?) {
     var values = values
+    let known = BenchmarkMode.optionNames(of: mode.flatMap(BenchmarkMode.init(rawValue:)))
     for (name, value) in [
       ("--context", "300"), ("--query-heads", "4"), ("--kv-heads", "2"), ("--head-dimension", "64"),
       ("--repeat", "3"), ("--query-length", "20"), ("--attempts", "2"),
-    ] where values[name] == nil {
+    ] where values[name] == nil && known.contains(name) {
       values[name] = value
     }
     let options = try BenchmarkOptions(

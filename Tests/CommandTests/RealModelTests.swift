@@ -28,4 +28,22 @@ struct RealModelTests {
     // 5.9453 is Transformers' in f32; an engine with 8-bit activations is 0.84 % above it.
     #expect(abs(report.perplexity / 5.9453 - 1) <= 0.005)
   }
+
+  @Test("a scaling that changes in mid-stream leaves what was read, and the text stays readable")
+  func extended() throws {
+    let ids = Array(
+      try Fixtures.json("real/smollm2_logprobs_4k.json", as: Text.self).ids[..<1_500])
+    let model = try Models.smolLM2()
+    let plain = try LogitsRun.report(model: model, ids: ids, [])
+    for scaling in ["yarn", "dynamic"] {
+      let extended = try LogitsRun.report(
+        model: model, ids: ids,
+        ["--rope-scaling", scaling, "--rope-factor", "2", "--extend-at", "700"])
+      #expect(extended.logprob[..<699] == plain.logprob[..<699])
+      #expect(extended.logprob[700...] != plain.logprob[700...])
+      // YaRN's factor of 2 costs 1 % and dynamic NTK nothing within the trained context; frequencies that are mistaken for
+      // others cost a hundred times that.
+      #expect(abs(extended.perplexity / plain.perplexity - 1) <= 0.05, "\(scaling)")
+    }
+  }
 }

@@ -20,7 +20,8 @@ struct StressTests {
     let outcome = try Attend.run(["stress", "--help"])
     #expect(outcome.exitStatus == 0)
     for word in [
-      "growth", "mixed", "fork-storm", "shift-storm", "evict", "ragged", "soak", "--steps",
+      "growth", "mixed", "fork-storm", "shift-storm", "evict", "ragged", "faults", "soak",
+      "--steps",
       "--minutes", "--seed", "--sequences", "--context",
       "--memory-limit", "--shape", "--layers", "--kv-heads", "--query-heads", "--head-dimension",
       "--key-type", "--value-type", "--position", "--threads", "--json", "--save", "--note",

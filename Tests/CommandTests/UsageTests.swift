@@ -23,6 +23,11 @@ struct UsageTests {
       ["logits", "model", "--token-ids", "ids", "--chunk", "0"],
       ["logits", "model", "--token-ids", "ids", "--chunk", "99999999999999999999"],
       ["logits", "model", "--token-ids", "ids", "--rope-factor", "4"],
+      ["generate", "model", "--prompt", "a", "--extend-at", "100"],
+      [
+        "generate", "model", "--prompt", "a", "--rope-scaling", "linear", "--rope-factor", "2",
+        "--extend-at", "0",
+      ],
       ["logits", "model", "--token-ids", "ids", "--rope-scaling", "spiral"],
       ["logits", "model", "--token-ids", "ids", "--rope-scaling", "yarn"],
       ["logits", "model", "--token-ids", "ids", "--rope-scaling", "linear", "--rope-factor", "0"],

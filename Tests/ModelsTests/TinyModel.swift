@@ -14,10 +14,11 @@ struct TinyModel {
   let ids: [Int]
 
   /// Weights in f32, so that nothing but the order of sums separates two ways of computing.
-  init(_ name: String) throws {
+  init(_ name: String, extension: RotaryScaling? = nil) throws {
     let folder = Fixtures.path("tiny/\(name)")
     model = try DecoderModel(
-      file: GGUFFile(path: folder + "/\(name).gguf"), weightType: .float32, workers: .shared)
+      file: GGUFFile(path: folder + "/\(name).gguf"), weightType: .float32,
+      extension: `extension`, workers: .shared)
     ids = try SafetensorsFixture(path: folder + "/refs.safetensors").integers("input_ids")
   }
 
@@ -29,15 +30,16 @@ struct TinyModel {
 }
 
 extension Decoder {
-  /// Appends tokens in chunks and returns the logits of all of them, `[token][vocabulary]`.
+  /// Appends tokens in chunks, none across an extension, and returns the logits of all of them, `[token][vocabulary]`.
   func logits(of tokens: some Collection<Int>, in sequence: SequenceID, chunk: Int) throws
     -> [Float]
   {
     var result: [Float] = []
     var rest = Array(tokens)[...]
     while !rest.isEmpty {
-      let part = Array(rest.prefix(chunk))
-      rest = rest.dropFirst(chunk)
+      let count = stepCount(min(chunk, rest.count), from: try cache.length(of: sequence))
+      let part = Array(rest.prefix(count))
+      rest = rest.dropFirst(count)
       try step([DecoderInput(sequence, part)])
       var logits: [Float] = []
       try self.logits(ofRows: 0..<part.count, into: &logits)

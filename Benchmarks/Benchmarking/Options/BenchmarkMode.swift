@@ -25,4 +25,34 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
     default: nil
     }
   }
+
+  private static let shapes: Set = [
+    "--context", "--shape", "--query-heads", "--kv-heads", "--head-dimension", "--key-type",
+    "--value-type",
+  ]
+  private static let fills: Set = [
+    "--batch", "--position", "--keys", "--key-rotation", "--seed", "--threads", "--instruction-set",
+    "--repeat",
+  ]
+  private static let attention = shapes.union(fills).union([
+    "--query-length", "--alibi-epsilon", "--anchor-run", "--attempts",
+  ])
+  private static let models: Set = [
+    "--context", "--depth", "--prompt-length", "--query-length", "--weight-type", "--key-type",
+    "--value-type",
+    "--threads", "--instruction-set", "--repeat", "--attempts", "--seed",
+  ]
+
+  /// The options that have a meaning in a mode, nil for the default run; those of the output have one in all.
+  static func optionNames(of mode: BenchmarkMode?) -> Set<String> {
+    switch mode {
+    case nil, .decode, .prefill: attention
+    case .append: shapes.union(fills)
+    case .edits: shapes.union(["--repeat"])
+    case .forkJoin: ["--threads", "--repeat"]
+    case .limits: ["--threads", "--instruction-set"]
+    case .model: models
+    case .compare: attention.union(models).union(["--model"])
+    }
+  }
 }

@@ -17,6 +17,7 @@ extension BenchmarkOptions {
   ) throws(BenchmarkError) {
     self = .standard(threads: threads, instructionSet: instructionSet)
     try readMode(mode, argument)
+    try checkNames(values)
     let reader = ValueReader(values: values)
     shape = try reader.shape(over: shape)
     try readModel(reader)
@@ -112,16 +113,24 @@ extension BenchmarkOptions {
     }
   }
 
+  /// Throws for an option that would change nothing.
+  private func checkNames(_ values: [String: String]) throws(BenchmarkError) {
+    let known = BenchmarkMode.optionNames(of: mode)
+    for name in values.keys.sorted() where !known.contains(name) {
+      let modes = BenchmarkMode.allCases.filter {
+        BenchmarkMode.optionNames(of: $0).contains(name)
+      }
+      // An option of the output.
+      if modes.isEmpty { continue }
+      throw .option(
+        name: name, received: values[name] ?? "",
+        allowed: "only with \(Self.names(modes.map(\.rawValue)))")
+    }
+  }
+
   /// A model's depths may be called contexts, as they are where there is no model.
   private mutating func readModel(_ reader: ValueReader) throws(BenchmarkError) {
-    guard mode == .model || mode == .compare else {
-      for name in ["--depth", "--prompt-length", "--weight-type", "--model"] {
-        if let text = reader.values[name] {
-          throw .option(name: name, received: text, allowed: "only with model and compare")
-        }
-      }
-      return
-    }
+    guard mode == .model || mode == .compare else { return }
     for name in mode == .model ? ["--context", "--depth"] : ["--depth"] {
       if let list = try reader.integers(name, in: 0...ContextMix.longest) { depths = list }
     }

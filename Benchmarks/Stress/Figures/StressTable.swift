@@ -72,6 +72,7 @@ package enum StressTable {
       (figures.forks, "forks"), (figures.shifts, "shifts"), (figures.evictions, "evictions"),
       (figures.truncations, "truncations"), (figures.merges, "merges"),
       (figures.drops, "sequences dropped"), (figures.refusals, "times out of memory"),
+      (figures.faultsInjected, "faults injected"),
     ]
     let texts = counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
     return texts.isEmpty ? "nothing done" : texts.joined(separator: ", ")

@@ -12,6 +12,8 @@ package enum StressPreset: String, Sendable, CaseIterable {
   case evict
   /// Hundreds of sequences of random lengths come and go.
   case ragged
+  /// Operations whose requests for memory fail, one after the other.
+  case faults
   /// All of them in turns, for minutes.
   case soak
 
@@ -24,6 +26,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .shiftStorm: "Full contexts lose pages and tokens to go on."
     case .evict: "Streams keep four tokens and a window."
     case .ragged: "Sequences of random lengths come, grow and go."
+    case .faults: "Every request for memory of every operation fails once before it is granted."
     case .soak: "All of these in turns, for 10 minutes unless told otherwise."
     }
   }
@@ -36,6 +39,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .forkStorm, .shiftStorm: 32_768
     case .evict: 8_192
     case .ragged: 2_048
+    case .faults: 512
     case .soak: 4_096
     }
   }
@@ -49,6 +53,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .shiftStorm: 2
     case .evict: 4
     case .ragged: 200
+    case .faults: 8
     case .soak: 32
     }
   }
@@ -59,6 +64,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .growth, .soak: nil
     case .mixed, .forkStorm, .ragged: 2_000
     case .shiftStorm, .evict: 1_000
+    case .faults: 300
     }
   }
 

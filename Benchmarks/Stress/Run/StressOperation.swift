@@ -44,6 +44,10 @@ struct StressMix: Sendable {
   static let evict = StressMix(weights: [
     (.evict, 25), (.extend, 45), (.decode, 26), (.check, 4),
   ])
+  static let faults = StressMix(weights: [
+    (.arrive, 15), (.extend, 15), (.decode, 20), (.drop, 4), (.fork, 12), (.shift, 15), (.evict, 6),
+    (.truncate, 6), (.rebase, 3), (.check, 4),
+  ])
   /// One after the other.
   static let seasons = [mixed, forkStorm, shiftStorm, evict, ragged]
 

@@ -50,6 +50,7 @@ package final class StressRun {
       case .evict:
         try fill()
         try operate([.evict])
+      case .faults: try operate([.faults])
       case .soak: try operate(StressMix.seasons)
       }
       try askAll()
@@ -142,6 +143,7 @@ package final class StressRun {
   func orUnchanged<Value>(
     _ body: () throws(StressError) -> Value
   ) throws(StressError) -> Value {
+    if options.preset == .faults { return try throughFaults(body) }
     let before = [subject.cache.formulaBytes, subject.cache.byteCount]
     do throws(StressError) { return try body() } catch {
       let after = [subject.cache.formulaBytes, subject.cache.byteCount]

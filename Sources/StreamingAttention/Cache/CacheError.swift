@@ -50,6 +50,8 @@ public enum CacheError: Error, Equatable {
   case unknownEntry(received: Int)
   /// Moving entries would put two keys at one position.
   case overlappingPositions(received: Int, allowed: ClosedRange<Int>)
+  /// Rotary epochs count from 1.
+  case invalidEpoch(received: Int)
   /// A sequence cannot be rewound to a length that it does not have.
   case lengthOutOfRange(received: Int, allowed: ClosedRange<Int>)
   /// Rewound so far, the window of a layer would miss tokens that have been released.
@@ -97,6 +99,8 @@ extension CacheError: CustomStringConvertible {
       "layer \(layer): its keys carry absolute positions and cannot be moved"
     case .unknownEntry(let received):
       "the sequence has no entry \(received)"
+    case .invalidEpoch(let received):
+      "rotary epoch \(received); allowed are 1 and more"
     case .overlappingPositions(let received, let allowed):
       "cannot move entries by \(received); allowed are "
         + "\(allowed.lowerBound)…\(allowed.upperBound)"

@@ -2,7 +2,7 @@ extension KVCache {
   /// Which frequencies turn the queries and the next keys of a sequence.
   ///
   /// - Throws: ``CacheError/unknownSequence(_:)``.
-  package func rotation(of sequence: SequenceID) throws(CacheError) -> SequenceRotation {
+  public func rotation(of sequence: SequenceID) throws(CacheError) -> SequenceRotation {
     try state(of: sequence).rotation
   }
 
@@ -11,12 +11,16 @@ extension KVCache {
   /// What is stored stays as it is: page sets record how their keys were turned, and where the newest one was turned
   /// differently, the next token opens another.
   ///
-  /// - Throws: ``CacheError/unknownSequence(_:)``, or ``CacheError/stepInProgress``.
-  /// - Precondition: The epoch is above 0.
-  package func setRotation(
+  /// Whether the layers know the epoch is checked where a step begins.
+  ///
+  /// - Throws: ``CacheError/unknownSequence(_:)``, ``CacheError/invalidEpoch(received:)`` or ``CacheError/stepInProgress``.
+  /// - Complexity: O(1): nothing that is stored is touched.
+  public func setRotation(
     _ rotation: SequenceRotation, of sequence: SequenceID
   ) throws(CacheError) {
-    precondition(rotation.epoch >= Int(PageSet.firstEpoch), "epoch \(rotation.epoch)")
+    guard (Int(PageSet.firstEpoch)...Int(Int32.max)).contains(rotation.epoch) else {
+      throw .invalidEpoch(received: rotation.epoch)
+    }
     let state = try state(of: sequence)
     guard !isStepInProgress else { throw .stepInProgress }
     state.rotation = rotation

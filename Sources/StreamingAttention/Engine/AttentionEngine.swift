@@ -132,6 +132,7 @@ import KernelTable
     self.settings = settings
     self.shapes = shapes
     self.turns = turns
+    plan.followsLength = turns.contains { $0.embeddings.contains(where: \.followsLength) }
     guard rule == .asStored else { return }
     // What the cache needs to write keys anew.
     cache.rewriter.kernels = kernels

@@ -28,7 +28,7 @@ public struct LayerAttention: Sendable, Equatable {
   ///
   /// A sequence's epoch says which of them turn its queries (``KVCache/setRotation(_:of:)``), that of a page set
   /// which of them have turned its keys.
-  package var laterRotary: [RotaryEmbedding] = []
+  public var laterRotary: [RotaryEmbedding] = []
   /// Linear biases by exact distance; nil for none.
   ///
   /// May be combined with a rotation.

@@ -12,7 +12,7 @@ extension Plan {
       let source = ListedTable(
         sequence: list[r].sequence.serial,
         changes: try Self.changes(of: list[r].sequence, in: cache, table: table),
-        epoch: requests[r].epoch)
+        epoch: requests[r].epoch, length: requests[r].length)
       guard tables[index].source == source, try extend(index, list[r].sequence, cache, table: table)
       else {
         return false

@@ -47,7 +47,7 @@ extension Plan {
     var keyCount = 0
     let firstEntry = entries.count
     let firstRun = runs.count
-    let epoch = requests[request].epoch
+    let (epoch, length) = (requests[request].epoch, requests[request].length)
     let count = try AttentionError.wrapping { () throws(CacheError) in
       try cache.liveEntryCount(of: sequence, table: table)
     }
@@ -55,11 +55,12 @@ extension Plan {
     try entries.reserveCapacity(firstEntry + room)
     try numbers.reserveCapacity(firstEntry + room)
     try runs.reserveCapacity(firstRun + count + 1)
-    var newestAnchor = 0
+    var (newestAnchor, isOwn) = (0, true)
     var (keptFrom, nextToken) = (Int.min, 0)
     try AttentionError.wrapping { () throws(CacheError) in
       try cache.forEachLiveEntry(of: sequence, table: table) { entry in
-        let isOwn = entry.epoch == epoch
+        // Where frequencies follow the length, keys that were turned before were turned by others.
+        isOwn = entry.epoch == epoch && length == 0
         let run = PlannedRun(
           anchor: isOwn ? entry.anchor : entry.basePosition, epoch: Int32(entry.epoch),
           offset: isOwn || entry.epoch == PageSet.unturned ? 0 : entry.basePosition - entry.anchor)
@@ -81,18 +82,19 @@ extension Plan {
       }
     }
     // Rows are turned by run 0 first: an anchor that does not move while the sequence grows, whatever the newest page holds.
-    if let newest = runs.count > firstRun ? runs[runs.count - 1] : nil, newest.epoch != epoch {
+    if !isOwn {
       runs.appendReserved(PlannedRun(anchor: newestAnchor, epoch: epoch, offset: 0))
     }
     let runCount = runs.count - firstRun
     numberRunsFromTheNewest(entries: firstEntry..<entries.count, runs: firstRun..<runs.count)
-    try listSlotTables(entries: firstEntry..<entries.count, firstRun: firstRun, epoch: epoch)
+    try listSlotTables(
+      entries: firstEntry..<entries.count, firstRun: firstRun, epoch: epoch, length: length)
     try tables.append(
       PlannedTable(
         source: ListedTable(
           sequence: sequence.serial,
           changes: try Self.changes(of: sequence, in: cache, table: table),
-          epoch: epoch), firstEntry: firstEntry, entryCount: count, entryRoom: room,
+          epoch: epoch, length: length), firstEntry: firstEntry, entryCount: count, entryRoom: room,
         firstLeaf: leaves.count, leafCount: 0, firstRun: firstRun, runCount: runCount,
         keptFrom: keptFrom, keyCount: keyCount, firstBias: 0))
     while entries.count < firstEntry + room {
@@ -114,12 +116,12 @@ extension Plan {
 
   /// Finds the tables by which keys of other epochs are still to be turned.
   private mutating func listSlotTables(
-    entries range: Range<Int>, firstRun: Int, epoch: Int32
+    entries range: Range<Int>, firstRun: Int, epoch: Int32, length: Int
   ) throws(AttentionError) {
     for index in range {
       let keyEpoch = runs[firstRun + Int(entries[index].run)].epoch
-      guard keyEpoch != epoch else { continue }
-      let wanted = SlotTable(epoch: epoch, keyEpoch: keyEpoch)
+      guard keyEpoch != epoch || length > 0 else { continue }
+      let wanted = SlotTable(epoch: epoch, length: length, keyEpoch: keyEpoch)
       var number = 0
       while number < slotTables.count, slotTables[number] != wanted { number += 1 }
       if number == slotTables.count { try slotTables.append(wanted) }

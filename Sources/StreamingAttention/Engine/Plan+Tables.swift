@@ -10,7 +10,9 @@ extension Plan {
       let planned = PlannedRequest(
         firstToken: tokenCount, tokenCount: request.tokenCount, firstQuery: queryCount,
         queryCount: request.queryCount, firstPosition: positions.count,
-        epoch: Int32(rotation.epoch))
+        epoch: Int32(rotation.epoch),
+        length: followsLength && rotation.keys == .whenRead
+          ? try Self.length(of: request, in: cache) : 0)
       try requests.append(planned)
       tokenCount += request.tokenCount
       queryCount += request.queryCount
@@ -20,6 +22,15 @@ extension Plan {
     try listTables(cache, list)
     for r in 0..<requests.count { placeRows(of: r) }
     placeBiases()
+  }
+
+  /// Tokens of a request's sequence at the end of the step: its last position + 1.
+  private static func length(
+    of request: StepRequest, in cache: KVCache
+  ) throws(AttentionError) -> Int {
+    try AttentionError.wrapping { () throws(CacheError) in
+      try cache.nextPosition(of: request.sequence) + request.tokenCount
+    }
   }
 
   /// Where each table's rows × keys begin.

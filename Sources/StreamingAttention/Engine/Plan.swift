@@ -32,6 +32,8 @@ struct PlannedRequest: BitwiseCopyable {
   var firstPosition: Int
   /// Whose frequencies turn its queries.
   var epoch: Int32
+  /// Tokens at the end of the step, where its frequencies follow them; 0 where they stand still.
+  var length: Int
   var positionCount: Int { max(tokenCount, queryCount) }
   /// Index of the position of its first query row.
   var queryPosition: Int { firstPosition + positionCount - queryCount }
@@ -45,6 +47,7 @@ struct ListedTable: BitwiseCopyable, Equatable {
   var sequence: UInt64
   var changes: Int
   var epoch: Int32
+  var length: Int
 }
 
 /// Where a request's entries, leaves and runs of equal anchors lie, in one retention class.
@@ -79,6 +82,7 @@ struct PlannedRun: BitwiseCopyable, Equatable {
 /// Which frequencies the keys of a page are still to be turned by, and by which they have been.
 struct SlotTable: BitwiseCopyable, Equatable {
   var epoch: Int32
+  var length: Int
   var keyEpoch: Int32
 }
 
@@ -108,6 +112,8 @@ struct PlannedTile: BitwiseCopyable {
 /// A plan depends on shapes, tables and the number of workers (for the cut, never for the bits), not on
 /// values, so one plan serves all layers that share a table and a shape.
 struct Plan: ~Copyable {
+  /// Whether a layer has frequencies that may follow the length of a sequence.
+  var followsLength = false
   /// Query rows of one job at most: they stay in L2 beside a page, and share what it costs to widen one.
   static let rowsPerJob = 192
 

@@ -7,6 +7,9 @@
 ///
 /// so that one table of slots serves all pages of an epoch, and what depends on the page goes to the query, once per
 /// page. Keys of the sequence's own epoch need R(t − anchor)·q only, once per run of equal anchors.
+///
+/// Where frequencies follow the length of a sequence, R is that of its length at the end of the step, and all keys are of
+/// another epoch: unturned, or turned by the frequencies that the embedding was made with.
 final class TurnTables {
   /// Frequencies of epoch 1, epoch 2 and so on.
   let embeddings: [RotaryEmbedding]
@@ -22,10 +25,13 @@ final class TurnTables {
   /// What `runs` and `slots` hold: most of it is as it was a step ago.
   private var filledRuns: GrowingBuffer<RunTurn>
   private var filledSlots: GrowingBuffer<SlotTable>
+  /// The latest frequencies of a length.
+  private var latest: (epoch: Int32, length: Int, embedding: RotaryEmbedding)?
 
   /// What a row of `runs` follows from.
   private struct RunTurn: BitwiseCopyable, Equatable {
     var epoch: Int32
+    var length: Int
     var distance: Int
     var keyEpoch: Int32
     var offset: Int
@@ -70,6 +76,16 @@ final class TurnTables {
     epoch == PageSet.unturned ? nil : embeddings[Int(epoch - PageSet.firstEpoch)]
   }
 
+  /// What turns the queries of a sequence of that epoch and, where frequencies follow it, length.
+  private func embedding(_ epoch: Int32, length: Int) -> RotaryEmbedding {
+    let own = embeddings[Int(epoch - PageSet.firstEpoch)]
+    guard length > 0, own.followsLength else { return own }
+    if let latest, latest.epoch == epoch, latest.length == length { return latest.embedding }
+    let resolved = own.resolved(forLength: length)
+    latest = (epoch, length, resolved)
+    return resolved
+  }
+
   private func fillTokens(_ plan: borrowing Plan) throws(AttentionError) {
     let width = 2 * embeddings[0].pairCount
     try tokens.discardAndResize(to: plan.positions.count * width)
@@ -78,7 +94,7 @@ final class TurnTables {
       let request = plan.requests[r]
       let planned = plan.tables[table * plan.requests.count + r]
       let anchor = planned.runCount > 0 ? plan.runs[planned.firstRun].anchor : 0
-      guard let embedding = embedding(request.epoch) else { preconditionFailure("epoch 0") }
+      let embedding = embedding(request.epoch, length: request.length)
       try scales.append(Float(embedding.attentionFactor * embedding.attentionFactor))
       for index in request.firstPosition..<request.firstPosition + request.positionCount {
         let distance = plan.positions[index] - anchor
@@ -96,18 +112,18 @@ final class TurnTables {
     let count = plan.runs.count
     try Self.makeRoom(
       &filledRuns, &runs, count: count, width: width,
-      nothing: RunTurn(epoch: -1, distance: 0, keyEpoch: -1, offset: 0))
+      nothing: RunTurn(epoch: -1, length: 0, distance: 0, keyEpoch: -1, offset: 0))
     for r in 0..<plan.requests.count {
-      let epoch = plan.requests[r].epoch
+      let (epoch, length) = (plan.requests[r].epoch, plan.requests[r].length)
+      let embedding = embedding(epoch, length: length)
       let planned = plan.tables[table * plan.requests.count + r]
       for index in planned.runs {
         let run = plan.runs[index]
         let turn = RunTurn(
-          epoch: epoch, distance: plan.runs[planned.firstRun].anchor - run.anchor,
+          epoch: epoch, length: length, distance: plan.runs[planned.firstRun].anchor - run.anchor,
           keyEpoch: run.epoch, offset: run.offset)
         guard filledRuns[index] != turn else { continue }
         filledRuns[index] = turn
-        guard let embedding = embedding(epoch) else { preconditionFailure("epoch 0") }
         let other = run.offset == 0 ? nil : self.embedding(run.epoch)
         runs.withMutableSpan {
           embedding.fillTurn(
@@ -134,14 +150,13 @@ final class TurnTables {
     let count = plan.slotTables.count
     try Self.makeRoom(
       &filledSlots, &slots, count: count, width: width,
-      nothing: SlotTable(epoch: -1, keyEpoch: -1))
+      nothing: SlotTable(epoch: -1, length: 0, keyEpoch: -1))
     for index in 0..<count where filledSlots[index] != plan.slotTables[index] {
       let wanted = plan.slotTables[index]
       filledSlots[index] = wanted
       // What another table's pages hold is none of these layers' business.
-      guard max(wanted.epoch, wanted.keyEpoch) <= embeddings.count,
-        let embedding = embedding(wanted.epoch)
-      else { continue }
+      guard max(wanted.epoch, wanted.keyEpoch) <= embeddings.count else { continue }
+      let embedding = embedding(wanted.epoch, length: wanted.length)
       let other = self.embedding(wanted.keyEpoch)
       slots.withMutableSpan {
         embedding.fillSlotTurns(after: other, at: index * width, into: &$0)

@@ -135,6 +135,11 @@ public struct RotaryEmbedding: Sendable, Equatable {
     }
   }
 
+  /// Whether the frequencies move with every token beyond some length.
+  package var followsLength: Bool {
+    if case .moving = lengthDependence { true } else { false }
+  }
+
   /// The embedding of a sequence whose length is `length`: the last position + 1.
   ///
   /// - Precondition: the length is not negative.

@@ -44,7 +44,7 @@ struct AllocationFaultTests {
     var refusals = 0
     while true {
       let (harness, sequences) = try Self.start()
-      let before = harness.checksum(of: sequences, includingPages: true)
+      let before = harness.cache.fingerprint(includingPages: true)
       let faults = AllocationFaults(failing: refusals + 1)
       do {
         try AllocationFaults.$current.withValue(faults) {
@@ -59,7 +59,7 @@ struct AllocationFaultTests {
         default: Issue.record("\(error)")
         }
         #expect(
-          harness.checksum(of: sequences, includingPages: true) == before, "request \(refusals)")
+          harness.cache.fingerprint(includingPages: true) == before, "request \(refusals)")
         #expect(harness.cache.checkInvariants() == [], "request \(refusals)")
         // It works as soon as there is memory.
         try operation.run(harness, sequences[0])
@@ -89,10 +89,10 @@ struct AllocationFaultTests {
     let fork = try cache.fork(sequence)
     var refusals = 0
     for start in stride(from: 70, to: length - 64, by: 64) {
-      let before = harness.checksum(of: [sequence, fork], includingPages: false)
+      let before = harness.cache.fingerprint(includingPages: false)
       if !fits({ try cache.remove(start..<start + 1, from: fork) }) {
         refusals += 1
-        #expect(harness.checksum(of: [sequence, fork], includingPages: false) == before)
+        #expect(harness.cache.fingerprint(includingPages: false) == before)
       }
     }
     #expect(refusals > 0 && cache.checkInvariants() == [])

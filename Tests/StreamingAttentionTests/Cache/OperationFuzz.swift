@@ -35,13 +35,13 @@ struct OperationFuzz {
     let isFaulty = random.integer(in: 0..<12) == 0
     var touched: [SequenceID] = []
     if isFaulty {
-      let before = harness.checksum(of: order, includingPages: number % 5 == 0)
+      let before = harness.cache.fingerprint(includingPages: number % 5 == 0)
       let faults = AllocationFaults(failing: random.integer(in: 1..<5))
       do {
         touched = try AllocationFaults.$current.withValue(faults) { try operate() }
       } catch let error where Self.isRefusal(error) {
         counts["faults", default: 0] += 1
-        let after = harness.checksum(of: order, includingPages: number % 5 == 0)
+        let after = harness.cache.fingerprint(includingPages: number % 5 == 0)
         try demand(after == before, "\(error) has changed \(before) to \(after)")
       }
     } else {
@@ -131,11 +131,11 @@ struct OperationFuzz {
       return (sequence, max(min(sizes[random.integer(in: 0..<sizes.count)], room), 0))
     }
     let commits = random.integer(in: 0..<5) > 0
-    let before = commits ? nil : harness.checksum(of: order, includingPages: false)
+    let before = commits ? nil : harness.cache.fingerprint(includingPages: false)
     let identities = try harness.append(requests, commits: commits)
     if let before {
       try demand(
-        harness.checksum(of: order, includingPages: false) == before, "abandoned, yet changed")
+        harness.cache.fingerprint(includingPages: false) == before, "abandoned, yet changed")
     } else {
       for (request, identities) in zip(requests, identities) {
         models[request.0]?.append(identities)

@@ -216,49 +216,4 @@ final class OperationHarness {
     }
     return worst
   }
-
-  // MARK: All that must not change
-
-  /// Books, tables, norms and the bytes of every page that a sequence names.
-  func checksum(of sequences: [SequenceID], includingPages: Bool) -> Checksum {
-    var hasher = Hasher()
-    for sequence in sequences {
-      hasher.combine((try? cache.length(of: sequence)) ?? -1)
-      hasher.combine((try? cache.nextPosition(of: sequence)) ?? -1)
-      hasher.combine((try? cache.pinnedTokens(of: sequence)) ?? [])
-      for (layer, shape) in cache.layers.enumerated() {
-        let entries = entries(of: sequence, table: cache.table(ofLayer: layer))
-        for entry in entries {
-          hasher.combine(entry.number)
-          hasher.combine(entry.page)
-          hasher.combine(entry.basePosition)
-          hasher.combine(entry.slots)
-          hasher.combine(entry.tokens)
-          hasher.combine(entry.anchor)
-          for head in 0..<shape.kvHeads {
-            let norms = unsafe cache.pageNorms(layer: layer, kvHead: head)[entry.page]
-            hasher.combine(norms.key)
-            hasher.combine(norms.value)
-            guard includingPages else { continue }
-            // SAFETY: the page of a live entry is committed and `pageBytes` long.
-            unsafe hasher.combine(
-              bytes: UnsafeRawBufferPointer(
-                start: cache.pageAddresses(layer: layer, kvHead: head)[entry.page],
-                count: cache.layout(ofLayer: layer).pageBytes))
-          }
-        }
-      }
-    }
-    return Checksum(
-      contents: hasher.finalize(), byteCount: cache.byteCount, formulaBytes: cache.formulaBytes,
-      sequenceCount: cache.sequenceCount, statistics: cache.statistics())
-  }
-
-  struct Checksum: Equatable {
-    var contents: Int
-    var byteCount: Int
-    var formulaBytes: Int
-    var sequenceCount: Int
-    var statistics: CacheStatistics
-  }
 }

@@ -9,18 +9,12 @@ struct KeyEpochTests {
   static let second = SequenceRotation(epoch: 2, keys: .whenStored)
   static let third = SequenceRotation(epoch: 3, keys: .whenStored)
 
-  /// What happens to a sequence: how its tokens are stored from one token on, until the next.
-  struct History: Sendable, CustomTestStringConvertible {
-    var testDescription: String
-    var parts: [(from: Int, rotation: SequenceRotation)]
-  }
-
   /// Switches inside of pages, at their borders, and after the last token.
   static let histories = [
-    History(testDescription: "unturned", parts: [(0, unturned)]),
-    History(testDescription: "an old epoch", parts: [(0, .standard), (670, second)]),
-    History(testDescription: "only an old epoch", parts: [(0, second), (700, third)]),
-    History(
+    EpochHistory(testDescription: "unturned", parts: [(0, unturned)]),
+    EpochHistory(testDescription: "an old epoch", parts: [(0, .standard), (670, second)]),
+    EpochHistory(testDescription: "only an old epoch", parts: [(0, second), (700, third)]),
+    EpochHistory(
       testDescription: "everything",
       parts: [
         (0, .standard), (100, unturned), (192, second), (300, .standard), (555, unturned),
@@ -47,7 +41,7 @@ struct KeyEpochTests {
   }
 
   @Test("stay within the bounds up to position 262,143", arguments: examples, histories)
-  func againstTwin(_ example: AttentionCase, history: History) throws {
+  func againstTwin(_ example: AttentionCase, history: EpochHistory) throws {
     var example = example
     example.base = 262_143 - 699
     let run = try EpochRun(example, history)
@@ -77,7 +71,7 @@ struct KeyEpochTests {
     (example.kvHeads, example.group, example.length) = (1, 3, 9000)
     let history = [
       Self.histories[0],
-      History(testDescription: "", parts: [(0, .standard), (8700, Self.second)]),
+      EpochHistory(testDescription: "", parts: [(0, .standard), (8700, Self.second)]),
     ][number]
     let ratios = try EpochRun(example, history).ratios()
     #expect(ratios.areWithinBounds, "\(ratios)")
@@ -103,7 +97,7 @@ struct KeyEpochTests {
   }
 
   @Test("give bits that depend on no worker, neighbour or chunk", arguments: examples, histories)
-  func bits(_ example: AttentionCase, history: History) throws {
+  func bits(_ example: AttentionCase, history: EpochHistory) throws {
     let threads = ProvidedThreads(count: 3)
     let alone = try EpochRun(example, history)
     let chunked = try EpochRun(example, history, chunk: 7, workers: threads.workers)
@@ -212,151 +206,5 @@ struct KeyEpochTests {
     plain.positions = .none
     let (_, expected) = try EngineHarness(plain).run(plain)
     #expect(output == expected.output)
-  }
-}
-
-/// A sequence that has gone through a history of epochs, and the rows that its last step asked for.
-private struct EpochRun {
-  let example: AttentionCase
-  let harness: EngineHarness
-  let sequence: SequenceID
-  let result: AttentionResult
-
-  /// An engine that knows three epochs of frequencies.
-  static func harness(
-    _ example: AttentionCase, workers: Workers = Workers(count: 1)
-  ) throws -> EngineHarness {
-    var layer = try example.layer()
-    layer.laterRotary = try laterRotary(example)
-    return try EngineHarness(example, layer: layer, workers: workers)
-  }
-
-  /// The case's embedding with other scalings: higher attention factors, other ramps, another base.
-  private static func laterRotary(_ example: AttentionCase) throws -> [RotaryEmbedding] {
-    guard let first = try example.rotary() else { return [] }
-    return try [
-      RotaryScaling.yarn(YaRN(factor: 2, originalContext: 4096)), .ntkAware(factor: 3),
-    ].map { scaling in
-      try RotaryEmbedding(
-        headDimension: first.headDimension, rotaryDimensions: first.rotaryDimensions,
-        base: first.base, pairing: first.pairing, scaling: scaling)
-    }
-  }
-
-  init(
-    _ example: AttentionCase, _ history: KeyEpochTests.History, chunk: Int = 1000,
-    workers: Workers = Workers(count: 1)
-  ) throws {
-    self.example = example
-    harness = try Self.harness(example, workers: workers)
-    let cache = harness.engine.cache
-    sequence = try cache.makeSequence(startingAt: example.base)
-    for (index, part) in history.parts.enumerated() {
-      try cache.setRotation(part.rotation, of: sequence)
-      let end = index + 1 < history.parts.count ? history.parts[index + 1].from : example.length
-      for start in stride(from: part.from, to: end, by: chunk) {
-        _ = try harness.step([
-          HarnessRequest(
-            sequence, example, tokens: start..<min(start + chunk, end), rows: 0..<0)
-        ])
-      }
-    }
-    let request = HarnessRequest(
-      sequence, example, tokens: example.length..<example.length, rows: 0..<example.rows)
-    result = try harness.step([request])[0]
-  }
-
-  /// The newest rows once more.
-  func rows() throws -> AttentionResult {
-    try harness.step([
-      HarnessRequest(
-        sequence, example, tokens: example.length..<example.length, rows: 0..<example.rows)
-    ])[0]
-  }
-
-  /// Errors against the twin, whose rotations by epoch may be changed to be wrong.
-  func ratios(
-    of other: AttentionResult? = nil, firstPosition: Int? = nil,
-    changing change: (inout [ReferenceRotation]) -> Void = { _ in }
-  ) throws -> AttentionRatios {
-    let result = other ?? result
-    let first = firstPosition ?? example.base + example.length - example.rows
-    let embeddings = [harness.layer.rotary].compactMap(\.self) + harness.layer.laterRotary
-    var rotations = embeddings.map {
-      ReferenceRotation(
-        frequencies: $0.frequencies, pairing: $0.pairing == .halves ? .halves : .interleaved,
-        attentionFactor: $0.attentionFactor)
-    }
-    change(&rotations)
-    let cache = harness.engine.cache
-    let epoch = try cache.rotation(of: sequence).epoch
-    var epochs: [Int] = []
-    try cache.forEachLiveEntry(of: sequence, table: 0) { entry in
-      epochs += entry.slots.map { _ in entry.epoch }
-    }
-    var twin = try example.twin()
-    twin.rotation = rotations[epoch - 1]
-    var worst = AttentionRatios()
-    for kvHead in 0..<example.kvHeads {
-      let stored = try harness.storedTokens(sequence, kvHead: kvHead)
-      var tokens = ReferenceTokens(keyWidth: example.keyWidth, valueWidth: example.valueWidth)
-      for (token, keyEpoch) in epochs.enumerated() {
-        let old = keyEpoch == 0 ? nil : rotations[keyEpoch - 1]
-        if token % 97 == 0 {
-          worst.storedKeys = max(
-            worst.storedKeys, storedKeyRatio(stored, token, kvHead: kvHead, turnedBy: old))
-        }
-        if keyEpoch == epoch {
-          tokens.append(token, of: stored)
-        } else {
-          tokens.append(
-            storedKey: Array(stored.key(token)), value: Array(stored.value(token)),
-            at: stored.positions[token], anchor: stored.anchors[token], turnedBy: old,
-            nowBy: rotations[epoch - 1])
-        }
-      }
-      for row in Set([0, example.rows / 2, example.rows - 1]) {
-        for head in kvHead * example.group..<(kvHead + 1) * example.group {
-          let width = example.keyWidth
-          let query = Array(
-            example.queries(row..<row + 1)[head * width..<(head + 1) * width])
-          let expected = twin.row(
-            query: query, at: first + row, over: tokens,
-            slope: harness.layer.alibi.map { Double($0.slopes[head]) } ?? 0)
-          let index = row * example.queryHeads + head
-          worst.output = max(
-            worst.output,
-            expected.worstRatio(output: result.output(index), logSumExp: result.logSumExp[index]))
-        }
-      }
-    }
-    if !result.output.allSatisfy(\.isFinite) { worst.output = .infinity }
-    return worst
-  }
-
-  /// A stored key beside its token's, turned in Double, in units of the bound that `AttentionComparison` derives; without a
-  /// turn only the rounding to the stored type is left of it.
-  private func storedKeyRatio(
-    _ tokens: ReferenceTokens, _ token: Int, kvHead: Int, turnedBy rotation: ReferenceRotation?
-  ) -> Double {
-    let width = example.keyWidth
-    let given = example.keys(token..<token + 1)[kvHead * width..<(kvHead + 1) * width]
-      .map(Double.init)
-    let distance = tokens.positions[token] - tokens.anchors[token]
-    let turned = rotation?.turned(given, by: distance) ?? given
-    let lengths = rotation?.magnitudes(of: given) ?? [Double](repeating: 0, count: width)
-    let unit: Double =
-      switch example.keyType {
-      case .float32: 0
-      case .float16: 0x1p-11
-      case .bfloat16: 0x1p-8
-      }
-    var worst = 0.0
-    for (channel, stored) in tokens.key(token).enumerated() {
-      let bound =
-        8 * 0x1p-24 * lengths[channel] + unit * turned[channel].magnitude * 1.001 + 0x1p-25
-      worst = max(worst, ReferenceRow.ratio(stored, turned[channel], bound))
-    }
-    return worst
   }
 }
