@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import select
 import subprocess
 import sys
@@ -249,6 +250,22 @@ def arguments(names):
     return parser.parse_args()
 
 
+def machine():
+    """What the records were measured on, as `attend bench --save` describes it."""
+    processor = "unknown"
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.split(":", 1)[1].strip()
+            break
+    return {
+        "operation": "machine",
+        "command": shlex.join(["tools/compare-peers", *sys.argv[1:]]),
+        "processor": processor,
+        "cpus": len(os.sched_getaffinity(0)),
+        "memoryBytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
 def main():
     known = engines.comparisons(len(os.sched_getaffinity(0)))
     options = arguments([comparison.name for comparison in known])
@@ -273,6 +290,7 @@ def main():
             with options.save.open("a") as file:
                 file.write(json.dumps(record) + "\n")
 
+    keep(machine())
     try:
         for comparison in chosen:
             run_comparison(comparison, options, keep)

@@ -38,7 +38,7 @@ class Bar:
     """
 
     ratio: float
-    types: tuple[str, ...]  # of our keys; any where it is empty
+    types: tuple[str, ...]  # of our keys, each judged by itself; the fastest where it is empty
     peer: str = ""
     least_read_limit: float = 0  # GB/s, below which the bar asks for nothing
     fast: tuple[float, float] = (float("inf"), 0)  # above this read limit the ratio is the second

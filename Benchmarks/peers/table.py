@@ -70,9 +70,9 @@ def required(bar, read_limit):
 
 
 def verdicts(bars, rows, read_limit):
-    """A line for every bar."""
-    for bar in bars:
-        ours = [row for row in rows if row.is_ours and (not bar.types or row.key[2] in bar.types)]
+    """A line for every bar, and type where it names some."""
+    for bar, key_type in [(bar, name) for bar in bars for name in bar.types or (None,)]:
+        ours = [row for row in rows if row.is_ours and key_type in (None, row.key[2])]
         peers = [row for row in rows if not row.is_ours and row.key[0].startswith(bar.peer)]
         if not ours or not peers:
             continue
@@ -96,7 +96,8 @@ def table(records, comparisons):
             own = [
                 record
                 for record in records
-                if record["comparison"] == comparison.name and record["operation"] == operation
+                if record.get("comparison") == comparison.name
+                and record["operation"] == operation
             ]
             if not own:
                 continue

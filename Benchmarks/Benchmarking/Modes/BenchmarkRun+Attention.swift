@@ -125,7 +125,7 @@ extension BenchmarkRun {
       if options.keyRotation != .stored { record.keyRotation = options.keyRotation.rawValue }
       record.anchorRun = options.anchorRun
       if options.needles == .none { record.keys = "plain" }
-      if variant.position.isBiased { record.alibiEpsilon = Double(variant.epsilon) }
+      if variant.position.isBiased { record.alibiEpsilon = variant.epsilon }
       record.threads = workers.count
       record.instructionSet = set.rawValue
       record.isSteady = measured.isSteady

@@ -140,7 +140,7 @@ extension BenchmarkRun {
     record.weightType = model.weightType.name
     record.position =
       (shape.alibi != nil ? PositionKind.alibi : shape.rotary != nil ? .rope : .none).rawValue
-    if shape.alibi != nil { record.alibiEpsilon = Double(LayerAttention.defaultALiBiEpsilon) }
+    if shape.alibi != nil { record.alibiEpsilon = LayerAttention.defaultALiBiEpsilon }
     record.layers = shape.layers
     record.threads = workers.count
     record.instructionSet = model.instructionSet.rawValue

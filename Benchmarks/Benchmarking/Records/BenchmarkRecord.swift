@@ -46,7 +46,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var anchorRun: Int?
   /// What the keys hold, unless some have a known answer.
   package var keys: String?
-  package var alibiEpsilon: Double?
+  package var alibiEpsilon: Float?
   /// Sequences of a step.
   package var batch: Int?
   /// Layers that the run cycles through.
@@ -154,7 +154,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
     add("keyRotation", keyRotation)
     add("anchorRun", anchorRun)
     add("keys", keys)
-    add("alibiEpsilon", alibiEpsilon)
+    if let alibiEpsilon { members.append(("alibiEpsilon", JSONText.number(alibiEpsilon))) }
     add("batch", batch)
     add("layers", layers)
     add("threads", threads)

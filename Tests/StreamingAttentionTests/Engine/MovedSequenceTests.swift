@@ -51,6 +51,21 @@ struct MovedSequenceTests {
     #expect(grownRatios.areWithinBounds, "\(grownRatios)")
   }
 
+  @Test("an additive bias counts the keys, wherever they have moved", arguments: examples)
+  func biased(_ example: AttentionCase) throws {
+    var example = example
+    example.bias = .perHead
+    let harness = try EngineHarness(example)
+    let (sequence, _) = try harness.run(example)
+    try harness.engine.cache.rebase(sequence, fromEntry: 3, by: 50_000)
+    try harness.engine.cache.rebase(sequence, fromEntry: 8, by: 210_443)
+    let request = HarnessRequest(sequence, example, tokens: 700..<700, rows: 0..<5)
+    let moved = try harness.step([request])[0]
+    let ratios = try example.ratios(
+      of: moved, sequence, in: harness, firstPosition: 1695 + 260_443)
+    #expect(ratios.areWithinBounds, "\(ratios)")
+  }
+
   @Test("parts that move back leave the bits as they were", arguments: examples)
   func back(_ example: AttentionCase) throws {
     let harness = try EngineHarness(example)

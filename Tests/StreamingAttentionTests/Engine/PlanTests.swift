@@ -30,9 +30,11 @@ struct PlanTests {
     }
   }
 
-  /// The plan of a step over sequences of these lengths, causal, with 12 query heads on 3 KV heads.
+  /// The plan of a step over sequences of these lengths, with 12 query heads on 3 KV heads, causal unless there is a right
+  /// window.
   private static func plan(
-    _ requests: [(length: Int, tokens: Int, rows: Int)], window: Int? = nil, workerCount: Int
+    _ requests: [(length: Int, tokens: Int, rows: Int)], window: Int? = nil,
+    rightWindow: Int? = nil, workerCount: Int
   ) throws -> Listing {
     let cache = try EngineHarness.cache(example)
     var steps: [StepRequest] = []
@@ -43,8 +45,8 @@ struct PlanTests {
     }
     _ = try cache.reserve(steps.map { SlotRequest($0.sequence, appending: $0.tokenCount) })
     let shape = PlanShape(
-      table: 0, queryHeads: 12, kvHeads: 3, keyWidth: 64, valueWidth: 64, isCausal: true,
-      window: window ?? .max)
+      table: 0, queryHeads: 12, kvHeads: 3, keyWidth: 64, valueWidth: 64,
+      isCausal: rightWindow == nil, window: window ?? .max, rightWindow: rightWindow ?? .max)
     var plan = try Plan()
     try plan.list(steps, in: cache)
     try plan.cutTiles(shapes: [shape], workerCount: workerCount)
@@ -53,10 +55,15 @@ struct PlanTests {
 
   @Test(
     "gives every row and KV head each leaf that it sees, once",
-    arguments: [1, 2, 3, 8, 64], [nil, 1, 100, 3000])
-  func coverage(workerCount: Int, window: Int?) throws {
-    let requests = [(4999, 1, 1), (0, 300, 300), (700, 70, 5), (0, 0, 3), (64, 2, 0)]
-    let plan = try Self.plan(requests, window: window, workerCount: workerCount)
+    arguments: [1, 2, 3, 8, 64],
+    [(nil, nil), (1, nil), (100, nil), (3000, nil), (nil, 0), (nil, 200), (100, 40)]
+      as [(Int?, Int?)])
+  func coverage(workerCount: Int, windows: (left: Int?, right: Int?)) throws {
+    let requests = [
+      (4999, 1, 1), (0, 300, 300), (700, 70, 5), (0, 0, 3), (64, 2, 0), (0, 2000, 2000),
+    ]
+    let plan = try Self.plan(
+      requests, window: windows.left, rightWindow: windows.right, workerCount: workerCount)
     // How often: [request, row, KV head, leaf] and [request, row, KV head].
     var seen: [[Int]: Int] = [:]
     var begun: [[Int]: Int] = [:]
@@ -74,15 +81,15 @@ struct PlanTests {
     }
     #expect(seen.values.allSatisfy { $0 == 1 })
     #expect(begun.values.allSatisfy { $0 == 1 })
-    #expect(begun.count == (1 + 300 + 5 + 3) * 3)
+    #expect(begun.count == (1 + 300 + 5 + 3 + 2000) * 3)
     for (r, request) in plan.requests.enumerated() {
       let table = plan.tables[r]
       for row in 0..<request.queryCount {
         let position = plan.positions[request.queryPosition + row]
         for leaf in table.firstLeaf..<table.firstLeaf + table.leafCount {
           let isSeen =
-            plan.leaves[leaf].firstPosition <= position
-            && position - plan.leaves[leaf].lastPosition < window ?? .max
+            plan.leaves[leaf].firstPosition - position <= windows.right ?? 0
+            && position - plan.leaves[leaf].lastPosition < windows.left ?? .max
           if isSeen {
             for head in 0..<3 { #expect(seen[[r, row, head, leaf]] == 1) }
           }
