@@ -32,6 +32,10 @@ public enum MemoryError: Error, Equatable, CustomStringConvertible {
   case notRegularFile(path: String)
   /// The file exists and cannot be read.
   case unreadable(path: String, errno: Int32)
+  /// The file ends before the bytes that are wanted.
+  case fileEnds(path: String, offset: Int)
+  /// The file or its folder cannot be written, or the disk is full.
+  case unwritable(path: String, errno: Int32)
 
   /// One line: what, where, what to change.
   public var description: String {
@@ -48,6 +52,8 @@ public enum MemoryError: Error, Equatable, CustomStringConvertible {
     case .isDirectory(let path): "\(path): is a directory, not a file"
     case .notRegularFile(let path): "\(path): not a regular file"
     case .unreadable(let path, let errno): "\(path): cannot be read: \(systemMessage(errno))"
+    case .fileEnds(let path, let offset): "\(path): ends at byte \(offset), before what is wanted"
+    case .unwritable(let path, let errno): "\(path): cannot be written: \(systemMessage(errno))"
     }
   }
 }

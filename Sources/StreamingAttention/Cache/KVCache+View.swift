@@ -86,7 +86,7 @@ extension KVCache {
   /// The writer of one layer for all live slots of an entry: for synthetic contents, which are written once all
   /// pages are there.
   ///
-  /// `index` counts the live entries from the oldest. Nobody reads the page meanwhile.
+  /// `index` counts the live entries from the oldest. Nobody reads the page meanwhile, and no snapshot has been made of it.
   ///
   /// - Precondition: The sequence has that entry and shares it with nobody.
   package func slotWriter(

@@ -11,6 +11,8 @@ public final class KVCache {
   /// The most page memory that the cache may commit, in bytes.
   public let memoryLimit: Int
 
+  /// Tells the cache from all others.
+  let identity = CacheIdentity()
   let pools: [PagePool]
   /// The nodes that pages are striped over; nil where memory is bound to no node.
   package let stripes: [Int?]

@@ -28,6 +28,8 @@ import KernelTable
   var addresses: ColumnTable<UnsafeMutableRawPointer?>
   /// Bounds of what the pages hold.
   var norms: ColumnTable<PageNorms>
+  /// The latest version of any page set.
+  private var latestVersion: UInt64 = 0
 
   init(
     retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]]
@@ -72,6 +74,7 @@ import KernelTable
       indexInExtent: index)
     sets.resize(to: max(sets.count, setNumbers.count), filler: set)
     sets[Int(number)] = set
+    noteChange(of: number)
     extents[Int(extent)].usedPages += 1
     extents[Int(extent)].livePages += 1
     forEachColumn { column, layer, _ in
@@ -80,6 +83,12 @@ import KernelTable
       norms[column, Int(number)] = .unknown
     }
     return number
+  }
+
+  /// Whoever writes pages of a set, or its bounds, says so: snapshots write what has changed.
+  func noteChange(of set: Int32) {
+    latestVersion += 1
+    sets[Int(set)].version = latestVersion
   }
 
   /// Takes a page set of its own, in an extent of one page that is closed at once, for contents that an entry of that

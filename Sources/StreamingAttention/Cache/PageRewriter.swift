@@ -83,6 +83,7 @@ import KernelTable
     let rewrites = pool.sets[Int(rewrite.second.page)].rewrites + (rewrite.second.turn == 0 ? 0 : 1)
     pool.sets[target].rewrites = max(pool.sets[Int(rewrite.first.page)].rewrites, rewrites)
     pool.sets[target].offset = rewrite.offset
+    pool.noteChange(of: rewrite.target)
   }
 
   /// R(turn), once for each slot of the piece.

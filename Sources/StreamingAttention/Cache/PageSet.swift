@@ -11,6 +11,8 @@ struct PageSet: BitwiseCopyable {
   var indexInExtent: Int32
   /// How often any of its keys has been turned and rounded again, at most.
   var rewrites: Int32 = 0
+  /// Another one each time that a page of the set, or its bounds, may have changed: what a snapshot has to write again.
+  var version: UInt64 = 0
 
   /// The frequencies that a cache starts with.
   static let firstEpoch: Int32 = 1

@@ -103,6 +103,7 @@ final class PageTable {
       try ownNewest(from: &budget)
       let taken = min(tokenCount, mark.room)
       entries[entries.count - 1].endSlot += Int16(taken)
+      pool.noteChange(of: entries[entries.count - 1].page)
       isRewound = false
       token += taken
       position += taken

@@ -7,10 +7,10 @@ import Testing
 
 /// A random history of all operations beside plain lists of tokens.
 struct OperationFuzz {
-  let harness: OperationHarness
+  private(set) var harness: OperationHarness
   private var random: SeededGenerator
   private var models: [SequenceID: OperationModel] = [:]
-  private var order: [SequenceID] = []
+  private(set) var order: [SequenceID] = []
   private let mostSequences: Int
   private let mostTokens: Int
   private(set) var counts: [String: Int] = [:]
@@ -67,6 +67,14 @@ struct OperationFuzz {
     case CacheError.refused, AttentionError.outOfMemory, AttentionError.cache(.refused): true
     default: false
     }
+  }
+
+  /// Goes on in another cache that holds the same sequences, in the same order.
+  mutating func move(to other: OperationHarness, _ sequences: [SequenceID]) {
+    var moved: [SequenceID: OperationModel] = [:]
+    for (own, new) in zip(order, sequences) { moved[new] = models[own] }
+    other.nextIdentity = harness.nextIdentity
+    (harness, models, order) = (other, moved, sequences)
   }
 
   /// Drops everything: nothing may be left.

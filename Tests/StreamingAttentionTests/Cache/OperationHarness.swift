@@ -16,7 +16,7 @@ final class OperationHarness {
   /// `[layer][identity][kvHead][channel]`.
   private let keys: [[Float]]
   private let values: [[Float]]
-  private var nextIdentity = 0
+  var nextIdentity = 0
 
   init(seed: UInt64, memoryLimit: Int = 64 << 20) throws {
     let types = ElementType.allCases

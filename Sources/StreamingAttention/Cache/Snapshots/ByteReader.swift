@@ -1,0 +1,74 @@
+/// Takes apart what a `ByteWriter` has put together; bytes from elsewhere may be anything.
+package struct ByteReader: Sendable {
+  /// What is wrong, and at which byte.
+  package struct Defect: Error, Equatable, Sendable {
+    package var offset: Int
+    package var reason: String
+  }
+
+  private let bytes: [UInt8]
+  package private(set) var offset: Int
+  private let end: Int
+
+  /// Reads a part of an array.
+  ///
+  /// - Precondition: The range lies inside.
+  package init(_ bytes: [UInt8], in range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count)
+    self.bytes = bytes
+    (offset, end) = (range.lowerBound, range.upperBound)
+  }
+
+  package init(_ bytes: [UInt8]) { self.init(bytes, in: 0..<bytes.count) }
+
+  package var isAtEnd: Bool { offset == end }
+
+  package func defect(_ reason: String) -> Defect { Defect(offset: offset, reason: reason) }
+
+  package mutating func integer<Value: FixedWidthInteger>(
+    _ type: Value.Type = Value.self
+  ) throws(Defect) -> Value {
+    let size = MemoryLayout<Value>.size
+    guard end - offset >= size else { throw defect("it ends here") }
+    var value: Value = 0
+    for byte in 0..<size {
+      value |= Value(truncatingIfNeeded: bytes[offset + byte]) << Value(8 * byte)
+    }
+    offset += size
+    return value
+  }
+
+  /// A 64-bit number in a range.
+  package mutating func number(_ what: String, in allowed: ClosedRange<Int>) throws(Defect) -> Int {
+    let value = Int(try integer(Int64.self))
+    guard allowed.contains(value) else {
+      throw Defect(
+        offset: offset - 8,
+        reason: "\(what) is \(value), allowed are \(allowed.lowerBound)…\(allowed.upperBound)")
+    }
+    return value
+  }
+
+  /// How many records of a size follow: no more than there are bytes for.
+  package mutating func count(_ what: String, ofBytes size: Int) throws(Defect) -> Int {
+    let value = try integer(UInt64.self)
+    guard value <= UInt64((end - offset) / max(size, 1)) else {
+      throw Defect(offset: offset - 8, reason: "\(value) \(what) do not fit in the file")
+    }
+    return Int(value)
+  }
+
+  package mutating func double() throws(Defect) -> Double {
+    Double(bitPattern: try integer(UInt64.self))
+  }
+
+  package mutating func block() throws(Defect) -> [UInt8] {
+    let count = try count("bytes", ofBytes: 1)
+    defer { offset += count }
+    return Array(bytes[offset..<offset + count])
+  }
+
+  package mutating func text() throws(Defect) -> String {
+    String(decoding: try block(), as: UTF8.self)
+  }
+}

@@ -1,0 +1,93 @@
+import KernelTable
+import Memory
+
+/// A file of pages that is read back, by several workers if need be.
+struct SegmentReader: Sendable {
+  let layout: SegmentLayout
+  /// The same file, opened once for each worker: the system reads ahead for each of them.
+  private let files: [ReadableFile]
+  /// `[pool]`, the bytes of its records.
+  private var records: [[UInt8]] = []
+
+  /// Opens a file and reads its header and its records.
+  init(
+    _ path: String, _ segment: SnapshotManifest.Segment, of pools: [PagePool], workerCount: Int
+  ) throws(SnapshotError) {
+    guard let layout = SegmentLayout(pools, setCounts: segment.setCounts) else {
+      throw .damaged(path: path, offset: 0, reason: "\(segment.setCounts) page sets")
+    }
+    self.layout = layout
+    files = try SnapshotError.reading { () throws(MemoryError) in
+      var files: [ReadableFile] = []
+      for _ in 0..<workerCount { files.append(try ReadableFile(path: path)) }
+      return files
+    }
+    let file = files[0]
+    guard file.byteCount == layout.byteCount else {
+      throw .damaged(
+        path: path, offset: min(file.byteCount, layout.byteCount),
+        reason: "the file has \(file.byteCount) bytes of \(layout.byteCount)")
+    }
+    let header = try SnapshotError.reading { () throws(MemoryError) in
+      try file.bytes(in: 0..<SegmentLayout.headerBytes)
+    }
+    guard header == SegmentWriter.header(id: segment.id, layout: layout) else {
+      throw .damaged(path: path, offset: 0, reason: "it is another file")
+    }
+    for pool in pools.indices {
+      records.append(
+        try SnapshotError.reading { () throws(MemoryError) in
+          try file.bytes(in: layout.records(ofPool: pool))
+        })
+    }
+  }
+
+  private var path: String { files[0].path }
+
+  /// The records of a set: a checksum and the norms of each column; throws unless they have the checksum.
+  func record(
+    pool: Int, set: Int, checksum: UInt64
+  ) throws(SnapshotError) -> [(checksum: UInt64, norms: PageNorms)] {
+    let columns = layout.pageBytes[pool].count
+    let start = set * columns * SegmentLayout.recordBytes
+    let bytes = Array(records[pool][start..<start + columns * SegmentLayout.recordBytes])
+    guard Checksum.of(bytes) == checksum else {
+      throw .damaged(
+        path: path, offset: layout.recordStarts[pool] + start,
+        reason: "wrong checksum of what describes page set \(set)")
+    }
+    var reader = ByteReader(bytes)
+    var record: [(checksum: UInt64, norms: PageNorms)] = []
+    do throws(ByteReader.Defect) {
+      for _ in 0..<columns {
+        let sum = try reader.integer(UInt64.self)
+        let key = Float(bitPattern: try reader.integer())
+        record.append((sum, PageNorms(key: key, value: Float(bitPattern: try reader.integer()))))
+      }
+    } catch {
+      throw .damaged(path: path, offset: layout.recordStarts[pool] + start, reason: error.reason)
+    }
+    return record
+  }
+
+  /// Fills memory with the pages of consecutive sets, and compares each with its checksum.
+  func read(
+    pool: Int, column: Int, sets: Range<Int>, into bytes: inout MutableRawSpan, worker: Int,
+    checksums: (Int) -> UInt64
+  ) throws(SnapshotError) {
+    let offset = layout.pageOffset(pool: pool, column: column, set: sets.lowerBound)
+    do throws(MemoryError) { try files[worker].read(at: offset, into: &bytes) } catch {
+      throw SnapshotError(reading: error)
+    }
+    let pageBytes = layout.pageBytes[pool][column]
+    let read = bytes.bytes
+    for index in 0..<sets.count {
+      let page = read.extracting(index * pageBytes..<(index + 1) * pageBytes)
+      guard Checksum.of(page) == checksums(index) else {
+        throw .damaged(
+          path: path, offset: offset + index * pageBytes,
+          reason: "wrong checksum of a page of page set \(sets.lowerBound + index)")
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+public import Memory
+
+/// Why a snapshot was not saved or restored; the cache, and the last complete snapshot, are as they were.
+public enum SnapshotError: Error, Equatable {
+  /// There is no snapshot of that name.
+  case notFound(path: String)
+  /// A file that is not a snapshot has the name; it is not touched.
+  case notSnapshot(path: String)
+  /// The snapshot's format is of another version.
+  case version(path: String, received: Int, allowed: Int)
+  /// The file is not what was written: what is wrong, and where.
+  case damaged(path: String, offset: Int, reason: String)
+  /// A part of a layer's shape is not that of the cache; without a layer, the number of them.
+  case shape(layer: Int?, part: String, received: String, allowed: String)
+  /// Keys were turned by frequencies that a layer of the cache does not have in that epoch.
+  case frequencies(layer: Int, epoch: Int)
+  /// The system refused to read or write.
+  case file(MemoryError)
+  /// The cache refused.
+  case cache(CacheError)
+  /// The caller asked to stop.
+  case cancelled
+}
+
+extension SnapshotError: CustomStringConvertible {
+  /// One line: what, where, what to change.
+  public var description: String {
+    switch self {
+    case .notFound(let path): "\(path): no such snapshot"
+    case .notSnapshot(let path):
+      "\(path): is no snapshot and is not replaced by one; choose another name"
+    case .version(let path, let received, let allowed):
+      "\(path): a snapshot of version \(received); this program reads version \(allowed)"
+    case .damaged(let path, let offset, let reason):
+      "\(path): damaged at byte \(offset): \(reason)"
+    case .shape(let layer?, let part, let received, let allowed):
+      "the snapshot does not fit: layer \(layer): \(part) is \(received), the cache's is \(allowed)"
+    case .shape(nil, let part, let received, let allowed):
+      "the snapshot does not fit: \(part) is \(received), the cache's is \(allowed)"
+    case .frequencies(let layer, let epoch):
+      "the snapshot does not fit: layer \(layer): its keys were turned by other rotary frequencies than "
+        + "those of the cache (epoch \(epoch)); use the scaling that it was made with"
+    case .file(let error): "\(error)"
+    case .cache(let error): "\(error)"
+    case .cancelled: "cancelled"
+    }
+  }
+
+  static func reading<Value: ~Copyable>(
+    _ body: () throws(MemoryError) -> Value
+  ) throws(SnapshotError) -> Value {
+    do throws(MemoryError) { return try body() } catch { throw SnapshotError(reading: error) }
+  }
+
+  static func writing<Value: ~Copyable>(
+    _ body: () throws(MemoryError) -> Value
+  ) throws(SnapshotError) -> Value {
+    do throws(MemoryError) { return try body() } catch {
+      switch error {
+      case .notFound(let path): throw .file(.unwritable(path: path, errno: 2))  // ENOENT
+      case .unreadable(let path, let errno): throw .file(.unwritable(path: path, errno: errno))
+      default: throw .file(error)
+      }
+    }
+  }
+
+  static func wrapping<Value>(
+    _ body: () throws(CacheError) -> Value
+  ) throws(SnapshotError) -> Value {
+    do throws(CacheError) { return try body() } catch { throw .cache(error) }
+  }
+
+  /// What reading a file of a snapshot ran into.
+  init(reading error: MemoryError) {
+    self =
+      switch error {
+      case .fileEnds(let path, let offset):
+        .damaged(path: path, offset: offset, reason: "the file ends here")
+      default: .file(error)
+      }
+  }
+}

@@ -1,0 +1,157 @@
+import Memory
+
+extension SnapshotManifest {
+  /// The number of the snapshot that a file begins with; nil for anything but a snapshot of this version.
+  static func id(ofHeader bytes: [UInt8]) -> UInt64? {
+    guard bytes.count >= headerBytes, Array(bytes[..<8]) == magic else { return nil }
+    var reader = ByteReader(bytes, in: 8..<headerBytes)
+    guard let found = try? reader.integer(UInt32.self), found == version else { return nil }
+    _ = try? reader.integer(UInt32.self)
+    _ = try? reader.integer(UInt64.self)
+    return try? reader.integer(UInt64.self)
+  }
+
+  /// Takes a file apart; whatever is wrong with it, the error says.
+  init(decoding bytes: [UInt8], path: String) throws(SnapshotError) {
+    guard bytes.count >= 8, Array(bytes[..<8]) == Self.magic else {
+      throw .notSnapshot(path: path)
+    }
+    var reader = ByteReader(bytes, in: 8..<bytes.count)
+    if let version = try? reader.integer(UInt32.self), version != Self.version {
+      throw .version(path: path, received: Int(version), allowed: Self.version)
+    }
+    do throws(ByteReader.Defect) {
+      let poolCount = Int(try reader.integer(UInt32.self))
+      let length = try reader.integer(UInt64.self)
+      guard length == UInt64(bytes.count), bytes.count >= Self.headerBytes + 8 else {
+        throw reader.defect("the file has \(bytes.count) bytes of \(length)")
+      }
+      id = try reader.integer(UInt64.self)
+      var sum = ByteReader(bytes, in: bytes.count - 8..<bytes.count)
+      // SAFETY: the range was just checked; the checksum only reads it.
+      let expected = unsafe Checksum.of(bytes.span.bytes.extracting(0..<bytes.count - 8))
+      guard try sum.integer(UInt64.self) == expected else { throw sum.defect("wrong checksum") }
+      var body = ByteReader(bytes, in: reader.offset..<bytes.count - 8)
+      (layers, frequencies) = try Self.layers(&body)
+      let segmentCount = try body.count("files of pages", ofBytes: 8 + 8 * poolCount)
+      guard segmentCount <= Self.mostSegments else {
+        throw body.defect("\(segmentCount) files of pages")
+      }
+      for _ in 0..<segmentCount {
+        var segment = Segment(id: try body.integer(), setCounts: [])
+        for _ in 0..<poolCount {
+          segment.setCounts.append(try body.number("page sets", in: 0...1 << 40))
+        }
+        segments.append(segment)
+      }
+      sets = []
+      for pool in 0..<poolCount { sets.append(try Self.sets(&body, of: segments, pool: pool)) }
+      for _ in 0..<(try body.count("sequences", ofBytes: 56 + 32 * poolCount)) {
+        sequences.append(try Self.sequence(&body, tableCount: poolCount))
+      }
+      attachment = try body.block()
+      guard body.isAtEnd else { throw body.defect("something follows") }
+    } catch {
+      throw .damaged(path: path, offset: error.offset, reason: error.reason)
+    }
+  }
+
+  private static func layers(
+    _ body: inout ByteReader
+  ) throws(ByteReader.Defect) -> ([SnapshotLayer], [[[Double]]]) {
+    var layers: [SnapshotLayer] = []
+    for _ in 0..<(try body.count("layers", ofBytes: 8)) {
+      layers.append(try SnapshotLayer(&body))
+    }
+    var lists: [[[Double]]] = []
+    for _ in 0..<(try body.count("lists of frequencies", ofBytes: 8)) {
+      var list: [[Double]] = []
+      for _ in 0..<(try body.count("epochs", ofBytes: 8)) {
+        var epoch: [Double] = []
+        for _ in 0..<(try body.count("frequencies", ofBytes: 8)) {
+          epoch.append(try body.double())
+        }
+        list.append(epoch)
+      }
+      lists.append(list)
+    }
+    var frequencies: [[[Double]]] = []
+    for _ in layers {
+      let number = Int(try body.integer(UInt32.self))
+      guard lists.indices.contains(number) else {
+        throw body.defect("there is no list \(number) of frequencies")
+      }
+      frequencies.append(lists[number])
+    }
+    return (layers, frequencies)
+  }
+
+  private static func sets(
+    _ body: inout ByteReader, of segments: [Segment], pool: Int
+  ) throws(ByteReader.Defect) -> [StoredSet] {
+    let count = try body.count("page sets", ofBytes: 32)
+    guard count <= Int(Int32.max) else { throw body.defect("\(count) page sets") }
+    var sets: [StoredSet] = []
+    sets.reserveCapacity(count)
+    for _ in 0..<count {
+      let (epoch, rewrites) = (try body.integer(Int32.self), try body.integer(Int32.self))
+      guard epoch >= 0, rewrites >= 0 else {
+        throw body.defect("epoch \(epoch), \(rewrites) rewrites")
+      }
+      let offset = try body.number("the offset of a page set", in: -1 << 60...1 << 60)
+      let place = Place(
+        segment: Int(try body.integer(UInt32.self)), number: Int(try body.integer(UInt32.self)),
+        checksum: try body.integer())
+      guard segments.indices.contains(place.segment),
+        place.number < segments[place.segment].setCounts[pool]
+      else { throw body.defect("there is no page set \(place.number) in file \(place.segment)") }
+      sets.append(StoredSet(epoch: epoch, offset: offset, rewrites: rewrites, place: place))
+    }
+    return sets
+  }
+
+  private static func sequence(
+    _ body: inout ByteReader, tableCount: Int
+  ) throws(ByteReader.Defect) -> Sequence {
+    let positions = 0...SequenceState.maximumPosition + 1
+    var sequence = Sequence()
+    sequence.startPosition = try body.number("the first position", in: positions)
+    sequence.nextPosition = try body.number("the next position", in: positions)
+    sequence.length = try body.number(
+      "the number of tokens", in: 0...min(sequence.nextPosition, Int(Int32.max)))
+    sequence.sinkCount = try body.number("the number of sinks", in: 0...sequence.length)
+    let epoch = try body.number("the epoch", in: 1...Int(Int32.max))
+    let keys = try body.number("the way of turning", in: 0...1)
+    sequence.rotation = SequenceRotation(
+      epoch: epoch, keys: keys == 1 ? .whenRead : .whenStored)
+    for _ in 0..<(try body.count("pins", ofBytes: 16)) {
+      // Ranges in order that do not touch.
+      let lowest = sequence.pins.last.map { $0.upperBound + 1 } ?? 0
+      guard lowest < sequence.length else { throw body.defect("a pin behind the last token") }
+      let start = try body.number("a pin's first token", in: lowest...sequence.length - 1)
+      let end = try body.number("a pin's end", in: start + 1...sequence.length)
+      sequence.pins.append(start..<end)
+    }
+    for _ in 0..<tableCount { sequence.tables.append(try table(&body)) }
+    return sequence
+  }
+
+  private static func table(_ body: inout ByteReader) throws(ByteReader.Defect) -> Table {
+    var table = Table()
+    table.nextNumber = try body.number("the next entry", in: 0...1 << 30)
+    table.pagesWritten = try body.number("the number of pages written", in: 0...1 << 40)
+    table.isRewound = try body.number("whether it is rewound", in: 0...1) == 1
+    let count = try body.count("entries", ofBytes: 24)
+    table.entries.reserveCapacity(count)
+    for _ in 0..<count {
+      table.entries.append(
+        PageEntry(
+          number: try body.integer(), page: try body.integer(),
+          basePosition: try body.number(
+            "a base position", in: -PageLayout.slots...SequenceState.maximumPosition),
+          firstToken: try body.integer(), firstSlot: try body.integer(),
+          endSlot: try body.integer()))
+    }
+    return table
+  }
+}

@@ -1,0 +1,69 @@
+import Memory
+
+/// A place on disk where snapshots of a cache are kept, the last complete one at any time.
+///
+/// A snapshot is a manifest of the name given and files of pages beside it. Saving writes the pages that have changed since the last
+/// snapshot of the same cache into a new file, then a new manifest, which takes the old one's place in one step: whoever
+/// ends the process at any instant finds one of the two. Documentation/Snapshots.md has the format.
+///
+/// A store is used by one thread at a time. Several processes may use one name: they take turns.
+public final class SnapshotStore {
+  /// Where a page set was written last.
+  struct Saved {
+    /// The set's `version` then.
+    var version: UInt64
+    var segment: UInt64
+    var number: Int
+    var checksum: UInt64
+  }
+
+  /// What the last snapshot holds of a cache that is still there.
+  struct Contents {
+    /// Of which cache.
+    var cache: CacheIdentity
+    /// The snapshot.
+    var id: UInt64
+    var segments: [SnapshotManifest.Segment]
+    /// By pool and number of the page set.
+    var sets: [[Int32: Saved]]
+  }
+
+  /// The manifest.
+  public let path: String
+  let names: SnapshotNames
+  /// Nil before the first snapshot or restoration: everything is written then.
+  var memory: Contents?
+
+  /// Names a snapshot; nothing is read or written.
+  public init(path: String) {
+    self.path = path
+    names = SnapshotNames(path)
+  }
+
+  /// What the caller has attached to the last complete snapshot.
+  ///
+  /// - Throws: ``SnapshotError``.
+  public func attachment() throws(SnapshotError) -> [UInt8] {
+    let turn = try SnapshotError.reading { () throws(MemoryError) in
+      try FileFolder.Turn(in: names.folder, .shared)
+    }
+    defer { extendLifetime(turn) }
+    return try manifest().attachment
+  }
+
+  /// Reads the manifest; throws `notFound` where there is none.
+  func manifest() throws(SnapshotError) -> SnapshotManifest {
+    let bytes: [UInt8]
+    do throws(MemoryError) {
+      let file = try ReadableFile(path: names.target)
+      bytes = try file.bytes(in: 0..<file.byteCount)
+    } catch {
+      if case .notFound = error { throw .notFound(path: path) }
+      throw SnapshotError(reading: error)
+    }
+    return try SnapshotManifest(decoding: bytes, path: path)
+  }
+}
+
+/// One cache among all that there ever are in the process.
+final class CacheIdentity: Sendable {}

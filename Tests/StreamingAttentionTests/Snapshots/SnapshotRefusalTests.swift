@@ -1,0 +1,324 @@
+import Foundation
+import Memory
+import TestSupport
+import Testing
+
+@testable import StreamingAttention
+
+/// Snapshots that are damaged or made for another cache.
+@Suite("Snapshots are refused, and the cache is as it was,")
+struct SnapshotRefusalTests {
+  let folder: TemporaryFolder
+  var path: String { folder.path + "/cache" }
+
+  init() throws { folder = try TemporaryFolder() }
+
+  /// A cache in use that a snapshot is to be restored into.
+  private struct Target {
+    let harness: OperationHarness
+    let before: CacheFingerprint
+
+    init(seed: UInt64 = 0) throws {
+      harness = try OperationHarness(seed: seed)
+      let sequence = try harness.cache.makeSequence()
+      _ = try harness.append([(sequence, 100)])
+      before = harness.cache.fingerprint(includingPages: true)
+    }
+
+    var isUnchanged: Bool {
+      harness.cache.fingerprint(includingPages: true) == before
+        && harness.cache.checkInvariants().isEmpty
+    }
+
+    /// What restoring throws; nil if it does not.
+    func error(_ path: String) -> SnapshotError? {
+      do throws(SnapshotError) {
+        _ = try SnapshotStore(path: path).restore(
+          into: harness.cache, workers: harness.engine.workers)
+        return nil
+      } catch {
+        return error
+      }
+    }
+  }
+
+  /// A snapshot of about 100 KB in two files.
+  private func save() throws -> (manifest: String, pages: String) {
+    let harness = try OperationHarness(seed: 0)
+    let sequence = try harness.cache.makeSequence()
+    _ = try harness.append([(sequence, 300)])
+    let fork = try harness.cache.fork(sequence)
+    try harness.cache.remove(70..<150, from: fork)
+    _ = try harness.append([(fork, 330)])
+    try SnapshotStore(path: path).save(harness.cache, attachment: Array(repeating: 7, count: 50))
+    let pages = try #require(try folder.names().first { $0.hasSuffix(".pages") })
+    return (path, folder.path + "/" + pages)
+  }
+
+  private func bytes(_ path: String) throws -> [UInt8] {
+    [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+  }
+
+  @Test("when a file is cut off at any byte")
+  func truncation() throws {
+    let files = try save()
+    let target = try Target()
+    var total = 0
+    for file in [files.manifest, files.pages] {
+      let whole = try bytes(file)
+      total += whole.count
+      let handle = try #require(FileHandle(forWritingAtPath: file))
+      for length in stride(from: whole.count - 1, through: 0, by: -1) {
+        try handle.truncate(atOffset: UInt64(length))
+        guard let error = target.error(path) else {
+          Issue.record("restored from \(length) of \(whole.count) bytes")
+          return
+        }
+        switch error {
+        case .damaged, .notSnapshot: break
+        default: Issue.record("\(length) bytes: \(error)")
+        }
+        if length % 997 == 0 { #expect(target.isUnchanged) }
+      }
+      try handle.close()
+      try Data(whole).write(to: URL(fileURLWithPath: file))
+    }
+    #expect(total > 80_000 && total < 250_000, "\(total)")
+    #expect(target.isUnchanged)
+    #expect(target.error(path) == nil)
+  }
+
+  @Test("when any bit is another, 1,000 of them")
+  func bitFlips() throws {
+    let files = try save()
+    let target = try Target()
+    var random = SeededGenerator(seed: 5)
+    let (manifest, pages) = (try bytes(files.manifest), try bytes(files.pages))
+    for _ in 0..<1_000 {
+      let isManifest = random.integer(in: 0..<3) == 0
+      let (file, whole) = isManifest ? (files.manifest, manifest) : (files.pages, pages)
+      let place = random.integer(in: 0..<whole.count)
+      var damaged = whole
+      damaged[place] ^= 1 << UInt8(random.integer(in: 0..<8))
+      try Data(damaged).write(to: URL(fileURLWithPath: file))
+      #expect(target.error(path) != nil, "byte \(place) of \(file)")
+      try Data(whole).write(to: URL(fileURLWithPath: file))
+    }
+    #expect(target.isUnchanged)
+    #expect(target.error(path) == nil)
+  }
+
+  @Test("or it is whole, when a manifest with the right checksum says anything")
+  func forgeries() throws {
+    let files = try save()
+    let manifest = try bytes(files.manifest)
+    var random = SeededGenerator(seed: 6)
+    var restored = 0
+    let harness = try OperationHarness(seed: 0)
+    for number in 0..<2_000 {
+      var forged = manifest
+      for _ in 0..<random.integer(in: 1..<4) {
+        let place = random.integer(in: 8..<manifest.count - 8)
+        let small = UInt8(random.integer(in: 0..<4))
+        forged[place] = number % 2 == 0 ? small : UInt8.random(in: 0...255, using: &random)
+      }
+      var sum = ByteWriter()
+      sum.append(Checksum.of(Array(forged.dropLast(8))))
+      forged.replaceSubrange(forged.count - 8..<forged.count, with: sum.bytes)
+      try Data(forged).write(to: URL(fileURLWithPath: files.manifest))
+      do throws(SnapshotError) {
+        let result = try SnapshotStore(path: path).restore(
+          into: harness.cache, workers: harness.engine.workers)
+        restored += 1
+        #expect(harness.cache.checkInvariants().isEmpty)
+        for sequence in result.sequences {
+          _ = harness.nextStep(of: sequence)
+          try? harness.cache.rebase(sequence, by: 3)
+          try? harness.cache.truncate(sequence, to: 10)
+        }
+        #expect(harness.cache.checkInvariants().isEmpty)
+        for sequence in result.sequences { try? harness.cache.drop(sequence) }
+      } catch {}
+      #expect(harness.cache.byteCount == 0 && harness.cache.sequenceCount == 0)
+    }
+    // Bytes of the attachment and of positions.
+    #expect(restored > 20)
+  }
+
+  // MARK: Other caches
+
+  private static let layer = LayerShape(
+    kvHeads: 2, keyWidth: 8, valueWidth: 6, keyType: .float16, valueType: .bfloat16,
+    keyPositions: .rotary(pairs: 4, pairing: .halves), retention: .window(200))
+
+  private static let others: [(String, @Sendable (inout LayerShape) -> Void)] = [
+    ("KV heads", { $0.kvHeads = 3 }), ("key width", { $0.keyWidth = 9 }),
+    ("value width", { $0.valueWidth = 7 }), ("key type", { $0.keyType = .float32 }),
+    ("value type", { $0.valueType = .float16 }),
+    ("positions", { $0.keyPositions = .rotary(pairs: 4, pairing: .interleaved) }),
+    ("positions", { $0.keyPositions = .rotary(pairs: 3, pairing: .halves) }),
+    ("positions", { $0.keyPositions = .none }), ("positions", { $0.keyPositions = .absolute }),
+    ("retention", { $0.retention = .everything }), ("retention", { $0.retention = .window(201) }),
+  ]
+
+  @Test("when a layer's shape is another, whatever differs")
+  func shapes() throws {
+    let harness = try CacheHarness([Self.layer, Self.layer])
+    let sequence = try harness.cache.makeSequence()
+    try harness.append(Array(0..<90), to: sequence)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache)
+    for (part, change) in Self.others {
+      var layer = Self.layer
+      change(&layer)
+      let cache = try KVCache(layers: [Self.layer, layer], stripes: [nil], memoryLimit: 64 << 20)
+      do throws(SnapshotError) {
+        _ = try store.restore(into: cache)
+        Issue.record("\(part) is not looked at")
+      } catch {
+        guard case .shape(1, part, let received, let allowed) = error, received != allowed else {
+          Issue.record("\(error)")
+          continue
+        }
+      }
+      #expect(cache.sequenceCount == 0 && cache.byteCount == 0)
+    }
+    let cache = try KVCache(layers: [Self.layer], stripes: [nil], memoryLimit: 64 << 20)
+    #expect(
+      throws: SnapshotError.shape(
+        layer: nil, part: "number of layers", received: "2", allowed: "1")
+    ) { try store.restore(into: cache) }
+  }
+
+  @Test("when keys were turned by other frequencies")
+  func frequencies() throws {
+    func engine(_ scaling: RotaryScaling, later: [RotaryScaling] = []) throws -> AttentionEngine {
+      let cache = try KVCache(layers: [Self.layer], stripes: [nil], memoryLimit: 64 << 20)
+      func rotary(_ scaling: RotaryScaling) throws -> RotaryEmbedding {
+        try RotaryEmbedding(headDimension: 8, pairing: .halves, scaling: scaling)
+      }
+      var attention = LayerAttention(queryHeads: 2, window: 200, rotary: try rotary(scaling))
+      attention.laterRotary = try later.map(rotary)
+      return try AttentionEngine(cache: cache, layers: [attention], workers: Workers(count: 1))
+    }
+    let source = try engine(.none, later: [.linear(factor: 2)])
+    let sequence = try source.cache.makeSequence()
+    func append() throws {
+      try source.begin([StepRequest(sequence, appending: 30)])
+      try source.append(
+        layer: 0, keys: [Float](repeating: 1, count: 30 * 16).span,
+        values: [Float](repeating: 1, count: 30 * 12).span)
+      source.commit()
+    }
+    try append()
+    let store = SnapshotStore(path: path)
+    try store.save(source.cache)
+    let wrong = try engine(.linear(factor: 3))
+    #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 1)) {
+      try store.restore(into: wrong.cache)
+    }
+    #expect(wrong.cache.sequenceCount == 0 && wrong.cache.byteCount == 0)
+    // The second epoch is not in use yet.
+    _ = try store.restore(into: try engine(.none).cache)
+    try source.cache.setRotation(SequenceRotation(epoch: 2, keys: .whenStored), of: sequence)
+    try append()
+    try store.save(source.cache)
+    #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 2)) {
+      try store.restore(into: try engine(.none).cache)
+    }
+    #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 2)) {
+      try store.restore(into: try engine(.none, later: [.linear(factor: 4)]).cache)
+    }
+    _ = try store.restore(into: try engine(.none, later: [.linear(factor: 2)]).cache)
+    // A cache without an engine does not know any.
+    let bare = try KVCache(layers: [Self.layer], stripes: [nil], memoryLimit: 64 << 20)
+    #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 1)) {
+      try store.restore(into: bare)
+    }
+  }
+
+  // MARK: Files and memory
+
+  @Test("when it is of another version, no snapshot, or not there")
+  func otherFiles() throws {
+    let files = try save()
+    let target = try Target()
+    var manifest = try bytes(files.manifest)
+    manifest[8] = 2
+    try Data(manifest).write(to: URL(fileURLWithPath: path))
+    #expect(target.error(path) == .version(path: path, received: 2, allowed: 1))
+    let missing = folder.path + "/missing"
+    #expect(target.error(missing) == .notFound(path: missing))
+    let nowhere = folder.path + "/no/folder"
+    #expect(target.error(nowhere) == .file(.notFound(path: folder.path + "/no")))
+    let text = try folder.write("precious", to: "text")
+    #expect(target.error(text) == .notSnapshot(path: text))
+    #expect(throws: SnapshotError.notSnapshot(path: text)) {
+      try SnapshotStore(path: text).save(target.harness.cache)
+    }
+    #expect(try bytes(text) == Array("precious".utf8))
+    #expect(target.error(folder.path) == .file(.isDirectory(path: folder.path)))
+    #expect(throws: SnapshotError.self) {
+      try SnapshotStore(path: folder.path).save(target.harness.cache)
+    }
+    #expect(throws: SnapshotError.self) {
+      try SnapshotStore(path: nowhere).save(target.harness.cache)
+    }
+    let empty = try folder.write("", to: "empty")
+    try SnapshotStore(path: empty).save(target.harness.cache)
+    #expect(target.isUnchanged)
+    #expect(try folder.names().count == 5)
+  }
+
+  @Test("when a file of pages is missing")
+  func missingPages() throws {
+    let files = try save()
+    try FileManager.default.removeItem(atPath: files.pages)
+    let target = try Target()
+    #expect(target.error(path) == .file(.notFound(path: files.pages)))
+    #expect(target.isUnchanged)
+  }
+
+  @Test("when memory ends, wherever it does")
+  func memory() throws {
+    _ = try save()
+    let target = try Target()
+    var failing = 0
+    var error: SnapshotError?
+    repeat {
+      failing += 1
+      error = AllocationFaults.$current.withValue(AllocationFaults(failing: failing)) {
+        target.error(path)
+      }
+      if let error {
+        guard case .cache(.refused) = error else {
+          Issue.record("\(error)")
+          return
+        }
+        #expect(target.isUnchanged)
+      }
+    } while error != nil
+    #expect(failing > 3)
+    let small = try OperationHarness(seed: 0, memoryLimit: 4 << 20)
+    #expect(throws: SnapshotError.self) { try SnapshotStore(path: path).restore(into: small.cache) }
+    #expect(small.cache.byteCount == 0 && small.cache.checkInvariants().isEmpty)
+  }
+
+  @Test("inside a step, and once it is cancelled")
+  func busy() throws {
+    _ = try save()
+    let target = try Target()
+    let reservation = try target.harness.cache.reserve([])
+    #expect(target.error(path) == .cache(.stepInProgress))
+    #expect(throws: SnapshotError.cache(.stepInProgress)) {
+      try SnapshotStore(path: path).save(target.harness.cache)
+    }
+    target.harness.cache.abandon(reservation)
+    let flag = CancellationFlag()
+    flag.cancel()
+    #expect(throws: SnapshotError.cancelled) {
+      try SnapshotStore(path: path).restore(into: target.harness.cache, cancellation: flag)
+    }
+    #expect(target.isUnchanged)
+  }
+}

@@ -1,0 +1,218 @@
+import TestSupport
+import Testing
+
+@testable import StreamingAttention
+
+/// Snapshots of caches with any history.
+@Suite("Snapshots")
+struct SnapshotTests {
+  let folder: TemporaryFolder
+  var path: String { folder.path + "/cache" }
+
+  init() throws { folder = try TemporaryFolder() }
+
+  /// Restores a snapshot into another cache, and compares it in all that decides bits.
+  @discardableResult
+  private func expectRestored(
+    _ harness: OperationHarness, _ sequences: [SequenceID], from store: SnapshotStore, seed: UInt64,
+    steps: Bool = true
+  ) throws -> (OperationHarness, RestoredSnapshot) {
+    let other = try OperationHarness(seed: seed)
+    let restored = try store.restore(into: other.cache, workers: other.engine.workers)
+    let difference = try SnapshotTwin.difference(
+      harness.cache, sequences, other.cache, restored.sequences)
+    #expect(difference == nil)
+    // A step that is given up leaves its keys in slots that are not live: pages are no longer what they were.
+    for (own, copy) in zip(sequences, restored.sequences) where steps {
+      #expect(harness.nextStep(of: own) == other.nextStep(of: copy))
+    }
+    return (other, restored)
+  }
+
+  /// Three sequences: one with a shift, a rewind and pins; a fork of it; one at high positions with pages of two epochs and
+  /// unturned ones.
+  static func history(_ harness: OperationHarness) throws -> [SequenceID] {
+    let cache = harness.cache
+    let first = try cache.makeSequence()
+    let high = try cache.makeSequence(startingAt: 261_443)
+    for _ in 0..<3 { _ = try harness.append([(first, 170), (high, 101)]) }
+    try cache.pin(20..<75, of: first)
+    try cache.remove(400..<420, from: first)
+    let fork = try cache.fork(first)
+    _ = try harness.append([(fork, 70), (high, 1)])
+    try cache.truncate(first, to: 470)
+    try cache.setRotation(SequenceRotation(epoch: 2, keys: .whenStored), of: high)
+    _ = try harness.append([(high, 100)])
+    try cache.setRotation(SequenceRotation(epoch: 2, keys: .whenRead), of: high)
+    _ = try harness.append([(high, 90), (fork, 1)])
+    try cache.rebase(fork, by: 1_000)
+    return [first, high, fork]
+  }
+
+  @Test(
+    "bring back every type of page, forks, shifts, windows, epochs and pins, and the next step's bits",
+    arguments: 0..<3 as Range<UInt64>)
+  func roundTrip(seed: UInt64) throws {
+    let harness = try OperationHarness(seed: seed)
+    let sequences = try Self.history(harness)
+    let store = SnapshotStore(path: path)
+    let report = try store.save(harness.cache, attachment: [1, 2, 3])
+    #expect(report.pageSets == harness.cache.statistics().pageSets)
+    #expect(report.movedPageSets == report.pageSets)
+    let (other, restored) = try expectRestored(
+      harness, sequences, from: SnapshotStore(path: path), seed: seed)
+    #expect(restored.attachment == [1, 2, 3])
+    #expect(try store.attachment() == [1, 2, 3])
+    #expect(restored.report.pageSets == report.pageSets)
+    #expect(other.cache.formulaBytes == harness.cache.formulaBytes)
+    for sequence in restored.sequences { try other.cache.drop(sequence) }
+    #expect(other.cache.byteCount == 0)
+    #expect(other.cache.checkInvariants().isEmpty)
+    #expect(try folder.names().count == 2)
+  }
+
+  @Test("hold the sequences that are named, in their order")
+  func someSequences() throws {
+    let harness = try OperationHarness(seed: 1)
+    let sequences = try Self.history(harness)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache, sequences: [sequences[2], sequences[0]])
+    try expectRestored(harness, [sequences[2], sequences[0]], from: store, seed: 1)
+    #expect(throws: SnapshotError.cache(.repeatedSequence(sequences[1]))) {
+      try store.save(harness.cache, sequences: [sequences[1], sequences[1]])
+    }
+    try store.save(harness.cache, sequences: [])
+    try expectRestored(harness, [], from: store, seed: 1)
+    #expect(try folder.names() == ["cache"])
+  }
+
+  @Test("join what is in the cache already")
+  func intoUse() throws {
+    let harness = try OperationHarness(seed: 2)
+    let sequences = try Self.history(harness)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache)
+    // A place in the middle is free.
+    try harness.cache.drop(sequences[1])
+    let kept = [sequences[0], sequences[2]]
+    let before = harness.cache.fingerprint(includingPages: true)
+    let restored = try store.restore(into: harness.cache)
+    #expect(harness.cache.sequenceCount == 5)
+    #expect(harness.cache.checkInvariants().isEmpty)
+    let difference = try SnapshotTwin.difference(
+      harness.cache, kept, harness.cache, [restored.sequences[0], restored.sequences[2]])
+    #expect(difference == nil)
+    for sequence in restored.sequences { try harness.cache.drop(sequence) }
+    #expect(harness.cache.fingerprint(includingPages: true) == before)
+  }
+
+  @Test("step alike on every instruction set", arguments: AttentionFactors.instructionSets)
+  func instructionSets(_ instructionSet: InstructionSet) throws {
+    let harness = try OperationHarness(seed: 0)
+    let sequences = try Self.history(harness)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache)
+    let (other, restored) = try expectRestored(harness, sequences, from: store, seed: 0)
+    let engines = try [harness, other].map {
+      try AttentionEngine(
+        cache: $0.cache, layers: $0.engine.layers, workers: $0.engine.workers,
+        instructionSet: instructionSet)
+    }
+    for (own, copy) in zip(sequences, restored.sequences) {
+      #expect(
+        harness.nextStep(of: own, engine: engines[0])
+          == other.nextStep(of: copy, engine: engines[1]))
+    }
+  }
+
+  @Test("of random histories, incremental ones like full ones", arguments: 1..<4 as Range<UInt64>)
+  func fuzz(seed: UInt64) throws {
+    var fuzz = try OperationFuzz(seed: seed, mostSequences: 6)
+    var store = SnapshotStore(path: path)
+    var (written, all, mostFiles) = (0, 0, 0)
+    for number in 0..<360 {
+      try fuzz.step(number)
+      guard number % 12 == 11 else { continue }
+      let report = try store.save(fuzz.harness.cache, sequences: fuzz.order)
+      written += report.movedPageSets
+      all += report.pageSets
+      mostFiles = max(mostFiles, report.files)
+      #expect(try folder.names().count == 1 + report.files)
+      let whole = try TemporaryFolder()
+      let full = SnapshotStore(path: whole.path + "/full")
+      let fullReport = try full.save(fuzz.harness.cache, sequences: fuzz.order)
+      #expect(fullReport.movedPageSets == report.pageSets)
+      // Another process would begin with a store that knows nothing.
+      let reader = number % 5 == 0 ? SnapshotStore(path: path) : store
+      try expectRestored(fuzz.harness, fuzz.order, from: full, seed: seed, steps: false)
+      let (other, restored) = try expectRestored(
+        fuzz.harness, fuzz.order, from: reader, seed: seed)
+      if number % 3 == 0 {
+        fuzz.move(to: other, restored.sequences)
+        store = reader
+      }
+    }
+    try fuzz.end()
+    #expect(written <= all)
+    #expect(mostFiles <= 12)
+  }
+
+  @Test("write what has changed only, in few files")
+  func incremental() throws {
+    let harness = try OperationHarness(seed: 0)
+    let sequence = try harness.cache.makeSequence()
+    _ = try harness.append([(sequence, 6_400)])
+    let store = SnapshotStore(path: path)
+    let all = try store.save(harness.cache).pageSets
+    #expect(try store.save(harness.cache).movedPageSets == 0)
+    var (written, files) = (0, 0)
+    for _ in 0..<64 {
+      _ = try harness.append([(sequence, 1)])
+      let report = try store.save(harness.cache)
+      written += report.movedPageSets
+      files = max(files, report.files)
+    }
+    #expect(written <= 64 * 5, "\(written) page sets of \(all)")
+    #expect(files <= 3)
+    // One that was changed and abandoned, one that was only renamed by a fork.
+    let fork = try harness.cache.fork(sequence)
+    _ = try harness.append([(fork, 5)], commits: false)
+    #expect(try store.save(harness.cache).movedPageSets <= 4)
+    try expectRestored(harness, [sequence, fork], from: store, seed: 0)
+  }
+
+  @Test("are written whole again once another store has replaced them")
+  func replacedByAnother() throws {
+    let harness = try OperationHarness(seed: 0)
+    let sequences = try Self.history(harness)
+    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    try store.save(harness.cache)
+    try other.save(harness.cache, sequences: [sequences[0]])
+    let report = try store.save(harness.cache)
+    #expect(report.movedPageSets == report.pageSets)
+    try expectRestored(harness, sequences, from: other, seed: 0)
+    // A file of pages that is gone.
+    let pages = try #require(try folder.names().first { $0.hasSuffix(".pages") })
+    try folder.write([0], to: pages)
+    let again = try store.save(harness.cache)
+    #expect(again.movedPageSets == again.pageSets)
+    try expectRestored(harness, sequences, from: other, seed: 0)
+  }
+
+  @Test("clear away what a killed process has left, and nothing else")
+  func leftovers() throws {
+    let harness = try OperationHarness(seed: 0)
+    _ = try Self.history(harness)
+    let others = [
+      "cache.0123456789abcdef.txt", "cache.0123456789ABCDEF.part", "cache.1.pages", "cache2",
+      "other.0123456789abcdef.pages",
+    ]
+    for name in others + ["cache.0123456789abcdef.pages", "cache.0123456789abcde0.part"] {
+      try folder.write("x", to: name)
+    }
+    try SnapshotStore(path: path).save(harness.cache)
+    let names = try folder.names()
+    #expect(names.count == 2 + others.count)
+    #expect(Set(others).isSubset(of: names))
+  }
+}
