@@ -2,15 +2,15 @@ public import Tokenization
 
 /// A conversation by a model's chat template on one session.
 ///
-/// A turn reads its own tokens only: what was said before is in the cache.
+/// A turn reads its own tokens only: what was said before is in the cache. On a session that has been restored the conversation
+/// goes on where it was.
 public actor Conversation {
   /// The session that holds the conversation.
   public nonisolated let session: Session
   private let template: ChatTemplate
   private let system: String?
-  private var hasBegun = false
 
-  /// A conversation on a fresh session, with the template's own system message if `system` is nil.
+  /// A conversation on a fresh or a restored session, with the template's own system message if `system` is nil.
   ///
   /// - Throws: `TokenizationError` where the model has no template that is known.
   public init(_ session: Session, system: String? = nil) throws(TokenizationError) {
@@ -29,22 +29,23 @@ public actor Conversation {
   public func reply(
     to text: String, maximumTokens: Int
   ) throws(GenerationError) -> TokenStream {
-    var tokens = hasBegun ? template.endOfTurn : template.opening(system: system)
-    let (hasBegun, template) = (hasBegun, template)
+    let (template, system) = (template, system)
     // On the session's own queue: nobody can come between looking at its tokens and going on.
     let result: Result<TokenStream, GenerationError> = session.assumeIsolated { session in
+      let hasBegun = !session.tokens.isEmpty
+      var tokens = hasBegun ? template.endOfTurn : template.opening(system: system)
       // An answer that came to its end has its end token in line already.
       if hasBegun, session.tokens.last == template.endToken { tokens.removeFirst() }
       do throws(GenerationError) {
-        return .success(
-          try session.generate(tokens + template.userTurn(text), maximumTokens: maximumTokens))
+        let stream = try session.generate(
+          tokens + template.userTurn(text), maximumTokens: maximumTokens)
+        session.isConversation = true
+        return .success(stream)
       } catch {
         return .failure(error)
       }
     }
-    let stream = try result.get()
-    self.hasBegun = true
-    return stream
+    return try result.get()
   }
 
   /// The session's queue, so that both see the same turns.

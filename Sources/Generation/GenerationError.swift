@@ -1,4 +1,5 @@
 public import Models
+public import StreamingAttention
 
 /// Why a session cannot begin or go on.
 public enum GenerationError: Error, Equatable {
@@ -12,6 +13,12 @@ public enum GenerationError: Error, Equatable {
   case model(ModelError)
   /// The stream was cancelled; the session can go on.
   case cancelled
+  /// The session could not be saved or restored.
+  case snapshot(SnapshotError)
+  /// The snapshot is not one of a session.
+  case notSession(path: String)
+  /// The session was made with another model.
+  case otherModel(path: String)
 }
 
 extension GenerationError: CustomStringConvertible {
@@ -25,6 +32,11 @@ extension GenerationError: CustomStringConvertible {
     case .sampling(let error): "\(error)"
     case .model(let error): "\(error)"
     case .cancelled: "cancelled"
+    case .snapshot(let error): "\(error)"
+    case .notSession(let path):
+      "\(path): a snapshot of a cache, not of a session; choose another file"
+    case .otherModel(let path):
+      "\(path): the session was made with another model; use that one, or choose another file"
     }
   }
 

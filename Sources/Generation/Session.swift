@@ -19,25 +19,29 @@ public actor Session {
   private nonisolated let latest = Mutex<CancellationFlag?>(nil)
 
   /// All tokens so far: those that the model has read, then those that it will read next.
-  public private(set) var tokens: [Int] = []
+  public internal(set) var tokens: [Int] = []
   /// How many of `tokens` the model has read.
-  public private(set) var readCount = 0
+  public internal(set) var readCount = 0
+  /// Whether the tokens are turns of a conversation.
+  public internal(set) var isConversation = false
   /// What the latest stream has done.
-  public private(set) var figures = GenerationFigures()
+  public internal(set) var figures = GenerationFigures()
 
   /// Tokens that the model reads in one step of a prompt.
   static let chunk = 512
 
-  private let decoder: Decoder
-  private let sequence: SequenceID
-  private var sampler: Sampler
-  private var assembler = UTF8Assembler()
+  let decoder: Decoder
+  var sequence: SequenceID
+  var sampler: Sampler
+  var assembler = UTF8Assembler()
   private var logits: [Float] = []
   /// The row of the latest step whose logits are still to be computed.
-  private var pendingRow: Int?
-  private var stream: StreamState?
+  var pendingRow: Int?
+  var stream: StreamState?
+  /// Where the session was last saved or restored from.
+  var store: SnapshotStore?
 
-  private struct StreamState {
+  struct StreamState {
     /// Stops this stream and no other one; a stream is known by it.
     var cancellation: CancellationFlag
     var maximumTokens: Int

@@ -13,6 +13,8 @@ public final class DecoderModel: Sendable {
   public let instructionSet: InstructionSet
   /// Rows of the embedding: ids lie in `0..<vocabularySize`.
   public let vocabularySize: Int
+  /// Tells the model's weights from those of others.
+  package let fingerprint: UInt64
 
   /// How queries and keys are turned from the token on at which a decoder extends the context; nil if it never does.
   public let extendedRotary: RotaryEmbedding?
@@ -43,6 +45,7 @@ public final class DecoderModel: Sendable {
       if let `extension` { try DecoderShape(of: file, scaling: `extension`).rotary } else { nil }
     self.weightType = weightType
     self.instructionSet = instructionSet
+    fingerprint = ModelFingerprint.of(file)
     let loader = WeightLoader(
       file: file, type: weightType, workers: workers, instructionSet: instructionSet)
     try loader.checkNames(shape)

@@ -13,6 +13,9 @@ public struct UTF8Assembler: Sendable {
   /// The number of bytes that wait for the rest of their character.
   public var heldByteCount: Int { held.count }
 
+  /// They themselves; an assembler that takes them first goes on as this one does.
+  package var heldBytes: [UInt8] { held }
+
   /// Takes the next bytes and gives the characters that are whole now; empty where none is.
   ///
   /// Texts of up to 15 bytes take no memory from the heap, nor does anything else once a longest token was seen.

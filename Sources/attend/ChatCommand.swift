@@ -23,6 +23,16 @@ enum ChatRun {
     } catch {
       throw CommandFailure(.badData, "\(arguments.positionals[0]): \(error)")
     }
+    if try await options.resume(session) {
+      guard arguments.text("--system") == nil else {
+        throw .usage("--system is of no use in a conversation that has begun; leave it out")
+      }
+      guard await session.isConversation else {
+        throw CommandFailure(
+          .badData, "\(options.file ?? ""): a session of attend generate has no turns to go on with"
+        )
+      }
+    }
     while let line = nextLine() {
       if line.isEmpty { continue }
       Interrupt.begin { session.cancel() }
@@ -35,6 +45,7 @@ enum ChatRun {
       let figures = try await Answer.stream(stream, of: session)
       try Terminal.write("\n")
       Terminal.note(figures)
+      try await options.save(session)
       try Interrupt.end()
     }
   }

@@ -18,7 +18,13 @@ enum GenerateRun {
     let options = try SessionOptions(arguments)
     let text = try prompt(arguments)
     let session = try options.makeSession(arguments.positionals[0])
-    let tokens = session.tokenizer.encodeFromBeginning(text, specialTokens: .parsed)
+    let tokens: [Int]
+    if try await options.resume(session) {
+      tokens = session.tokenizer.encode(text ?? "", specialTokens: .parsed)
+    } else {
+      guard let text else { throw missingPrompt }
+      tokens = session.tokenizer.encodeFromBeginning(text, specialTokens: .parsed)
+    }
     let bar = ProgressBar("reading", total: tokens.count)
     Interrupt.begin { session.cancel() }
     let stream: TokenStream
@@ -36,9 +42,14 @@ enum GenerateRun {
     }
     try Terminal.write("\n")
     Terminal.note(figures)
+    try await options.save(session)
   }
 
-  private static func prompt(_ arguments: Arguments) throws(CommandFailure) -> String {
+  private static let missingPrompt = CommandFailure.usage(
+    "give either --prompt TEXT or --prompt-file FILE")
+
+  /// Nil where a session may go on without one.
+  private static func prompt(_ arguments: Arguments) throws(CommandFailure) -> String? {
     switch (arguments.text("--prompt"), arguments.text("--prompt-file")) {
     case (let text?, nil): return text
     case (nil, let path?):
@@ -47,7 +58,8 @@ enum GenerateRun {
         throw CommandFailure(.badData, "\(path): not UTF-8 text")
       }
       return text
-    default: throw .usage("give either --prompt TEXT or --prompt-file FILE")
+    case (nil, nil) where arguments.has("--session"): return nil
+    default: throw missingPrompt
     }
   }
 }

@@ -1,4 +1,5 @@
 import Generation
+import Memory
 import ModelFiles
 import Models
 import StreamingAttention
@@ -26,15 +27,23 @@ struct SessionOptions {
         "--repetition-penalty", "R",
         "Divides the logits of tokens seen before, 0.01 to 100. Default: 1."),
       Option("--seed", "N", "Seed of all random choices, 0 to 2^64 - 1. Default: 0."),
+      Option(
+        "--session", "FILE",
+        "Go on where the session in FILE stopped, if it is there, and save it there at the end of each answer. "
+          + "Its cache lies beside it, in FILE.*.pages."),
     ] + ModelOptions.all
 
   let model: ModelOptions
   let maximumTokens: Int
+  /// Where the session is kept, if anywhere.
+  let file: String?
   private let maximumContext: Int?
   private let sampling: Sampling
 
   init(_ arguments: Arguments) throws(CommandFailure) {
     model = try ModelOptions(arguments)
+    file = arguments.text("--session")
+    if file == "" { throw .usage("--session is ''; allowed: the name of a file") }
     maximumTokens = try arguments.integer("--max-tokens", in: 0...Int(Int32.max)) ?? 256
     maximumContext = try arguments.integer("--maximum-context", in: 1...Int(Int32.max))
     let temperature = try arguments.number("--temperature", "0 or above, at most 100") {
@@ -80,7 +89,46 @@ struct SessionOptions {
   }
 }
 
+extension SessionOptions {
+  /// Lets a session go on where the one in the file stopped; false without a file of that name.
+  func resume(_ session: Session) async throws(CommandFailure) -> Bool {
+    guard let file else { return false }
+    let start = ContinuousClock.now
+    do throws(GenerationError) {
+      let report = try await session.restore(from: file)
+      let seconds = Answer.decimal((.now - start) / .seconds(1), digits: 3)
+      let bytes = Answer.decimal(Double(report.movedPageBytes) / Double(1 << 20))
+      Terminal.note("\(await session.tokens.count) tokens, \(bytes) MiB restored in \(seconds) s")
+      return true
+    } catch {
+      if case .snapshot(.notFound) = error { return false }
+      throw CommandFailure(error)
+    }
+  }
+
+  /// Saves a session if it is to be kept.
+  func save(_ session: Session) async throws(CommandFailure) {
+    guard let file else { return }
+    do throws(GenerationError) { try await session.save(to: file) } catch {
+      throw CommandFailure(error)
+    }
+  }
+}
+
 extension CommandFailure {
+  init(_ error: SnapshotError) {
+    let status: ExitStatus =
+      switch error {
+      case .notFound: .missingFile
+      case .file(.unwritable), .file(.refused): .inputOutput
+      case .file(.outOfMemory), .cache: .outOfResources
+      case .file: .missingFile
+      case .notSnapshot, .version, .damaged, .shape, .frequencies: .badData
+      case .cancelled: .interrupted
+      }
+    self.init(status, "\(error)")
+  }
+
   init(_ error: GenerationError) {
     switch error {
     case .emptyPrompt: self.init(.badData, "\(error)")
@@ -90,6 +138,8 @@ extension CommandFailure {
     case .sampling: self.init(.badData, "\(error)")
     case .model(let error): self.init(error)
     case .cancelled: self.init(.interrupted, Interrupt.message)
+    case .snapshot(let error): self.init(error)
+    case .notSession, .otherModel: self.init(.badData, "\(error)")
     }
   }
 }

@@ -45,6 +45,12 @@ public struct Sampler: Sendable {
     for token in isObserved.indices { isObserved[token] = false }
   }
 
+  /// What the next choices depend on beside the options and the tokens observed: a number that `resume` takes.
+  package var randomState: UInt64 { random.counter }
+
+  /// Goes on with random choices where another sampler stopped.
+  package mutating func resume(from state: UInt64) { random = SplitMix64(seed: state) }
+
   /// Chooses a token; throws where a logit is NaN or +∞, or all are −∞.
   ///
   /// The token is not observed by this. Takes one random number, or none at temperature 0. O(n) for n tokens, and

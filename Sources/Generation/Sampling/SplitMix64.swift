@@ -3,7 +3,8 @@
 /// Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", §3, with the mixing constants of
 /// Stafford's variant 13.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
-  private var counter: UInt64
+  /// A generator of this seed goes on as this one does.
+  package private(set) var counter: UInt64
 
   package init(seed: UInt64) { counter = seed }
 

@@ -1,0 +1,105 @@
+internal import Models
+public import StreamingAttention
+internal import Tokenization
+
+/// Sessions that outlive their process.
+extension Session {
+  /// Saves the session: its tokens, its cache, and where its random choices are.
+  ///
+  /// A later call for the same path writes what has changed. See ``SnapshotStore`` for the files, and for what a process that is
+  /// killed meanwhile leaves.
+  ///
+  /// - Returns: What was written.
+  /// - Throws: ``GenerationError/snapshot(_:)``; the last complete snapshot is still there then.
+  @discardableResult
+  public func save(to path: String) throws(GenerationError) -> SnapshotReport {
+    let state = SessionState(
+      fingerprint: model.fingerprint, isConversation: isConversation, seed: sampler.sampling.seed,
+      randomState: sampler.randomState, heldBytes: assembler.heldBytes, readCount: readCount,
+      tokens: tokens)
+    let store = store.flatMap { $0.path == path ? $0 : nil } ?? SnapshotStore(path: path)
+    self.store = store
+    do throws(SnapshotError) {
+      return try store.save(decoder.cache, sequences: [sequence], attachment: state.bytes)
+    } catch {
+      throw GenerationError(error)
+    }
+  }
+
+  /// Takes the place of another session that was saved: its tokens, its cache, and where its random choices were.
+  ///
+  /// What is generated next has the bits that it would have had there, on the same instruction set. Random choices go on where
+  /// they were if the seed is the same; otherwise they begin anew.
+  ///
+  /// - Returns: What was read.
+  /// - Throws: ``GenerationError``, with the session as it was: `snapshot` for a file that is missing, damaged or
+  ///   made for another cache, `notSession`, `otherModel`, `contextExceeded`.
+  @discardableResult
+  public func restore(from path: String) throws(GenerationError) -> SnapshotReport {
+    let store = SnapshotStore(path: path)
+    let attachment: [UInt8]
+    do throws(SnapshotError) { attachment = try store.attachment() } catch {
+      throw GenerationError(error)
+    }
+    // Another model is refused before its pages are read.
+    _ = try state(in: attachment, path)
+    let restored: RestoredSnapshot
+    do throws(SnapshotError) {
+      restored = try store.restore(into: decoder.cache, workers: decoder.engine.workers)
+    } catch {
+      throw GenerationError(error)
+    }
+    do throws(GenerationError) {
+      try take(try state(in: restored.attachment, path), restored.sequences, path)
+    } catch {
+      for sequence in restored.sequences { try? decoder.cache.drop(sequence) }
+      throw error
+    }
+    self.store = store
+    return restored.report
+  }
+
+  /// What the bytes say, if it fits the model and the context.
+  private func state(in bytes: [UInt8], _ path: String) throws(GenerationError) -> SessionState {
+    guard let state = SessionState(bytes, vocabularySize: model.vocabularySize) else {
+      throw .notSession(path: path)
+    }
+    guard state.fingerprint == model.fingerprint else { throw .otherModel(path: path) }
+    guard state.tokens.count <= maximumContext else {
+      throw .contextExceeded(received: state.tokens.count, allowed: maximumContext)
+    }
+    return state
+  }
+
+  /// Goes on as the state and its sequence say; throws with nothing changed.
+  private func take(
+    _ state: SessionState, _ sequences: [SequenceID], _ path: String
+  ) throws(GenerationError) {
+    let cache = decoder.cache
+    guard sequences.count == 1, (try? cache.length(of: sequences[0])) == state.readCount else {
+      throw .notSession(path: path)
+    }
+    var readCount = state.readCount
+    if readCount > 0, readCount == state.tokens.count {
+      // The logits of the last token were never asked for, and are gone: it is read again.
+      readCount -= 1
+      do throws(CacheError) { try cache.truncate(sequences[0], to: readCount) } catch {
+        throw .snapshot(.cache(error))
+      }
+    }
+    try? cache.drop(sequence)
+    sequence = sequences[0]
+    (tokens, self.readCount, isConversation) = (state.tokens, readCount, state.isConversation)
+    figures = GenerationFigures()
+    (stream, pendingRow) = (nil, nil)
+    assembler = UTF8Assembler()
+    _ = assembler.append(state.heldBytes)
+    sampler = Sampler(sampler.sampling, vocabularyCount: model.vocabularySize)
+    sampler.observe(contentsOf: tokens)
+    if sampler.sampling.seed == state.seed { sampler.resume(from: state.randomState) }
+  }
+}
+
+extension GenerationError {
+  init(_ error: SnapshotError) { self = error == .cancelled ? .cancelled : .snapshot(error) }
+}

@@ -1,0 +1,93 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("--session")
+struct SessionFileTests {
+  let folder: TemporaryFolder
+  var path: String { folder.path + "/talk" }
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func generate(_ options: [String]) throws -> Outcome {
+    try Attend.run(["generate", try Models.smolLM2()] + options)
+  }
+
+  @Test("generate goes on in another process as one long answer would")
+  func generate() throws {
+    let prompt = ["--prompt", "The planets of the solar system are"]
+    let whole = try generate(prompt + ["--max-tokens", "24"])
+    let first = try generate(prompt + ["--max-tokens", "10", "--session", path])
+    #expect(first.exitStatus == 0 && first.errorLines.count == 1, "\(first.errorText)")
+    let second = try generate(["--max-tokens", "14", "--session", path])
+    #expect(second.exitStatus == 0, "\(second.errorText)")
+    #expect(first.text.dropLast() + second.text == whole.text)
+    // The last token of the first answer is all that was left to read.
+    #expect(second.errorLines.count == 2 && second.errorText.contains(" MiB restored in "))
+    #expect(second.errorLines.last?.hasPrefix("1 prompt tokens") == true)
+    let third = try generate(["--prompt", " And", "--max-tokens", "2", "--session", path])
+    #expect(third.exitStatus == 0 && third.errorText.contains("\n2 prompt tokens"))
+    #expect(try folder.names().count == 2)
+  }
+
+  @Test("chat goes on in another process as one conversation would")
+  func chat() throws {
+    let model = try Models.smolLM2()
+    let lines = ["What is the capital of France?", "And of Italy?"]
+    let options = ["chat", model, "--max-tokens", "40"]
+    let whole = try Attend.run(options, input: lines.joined(separator: "\n") + "\n")
+    try #require(whole.exitStatus == 0)
+    let turns = try lines.map {
+      try Attend.run(options + ["--session", path], input: $0 + "\n")
+    }
+    #expect(turns.allSatisfy { $0.exitStatus == 0 })
+    #expect(turns[0].text + turns[1].text == whole.text)
+    let system = try Attend.run(
+      options + ["--session", path, "--system", "Be brief."], input: "Why?\n")
+    #expect(system.exitStatus == 64 && system.output.isEmpty)
+  }
+
+  @Test("an interrupt leaves the last complete session")
+  func interrupt() throws {
+    _ = try generate(["--prompt", "One, two,", "--max-tokens", "4", "--session", path])
+    let before = try Data(contentsOf: URL(fileURLWithPath: path))
+    let process = try Attend.start([
+      "generate", try Models.smolLM2(), "--max-tokens", "4000", "--session", path,
+    ])
+    #expect(process.waitForOutput { $0.count > 20 })
+    process.send(SIGINT)
+    #expect(process.wait().exitStatus == 130)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+    #expect(try generate(["--max-tokens", "2", "--session", path]).exitStatus == 0)
+  }
+
+  @Test("what cannot be used or written says so, by its status too")
+  func failures() throws {
+    let text = try folder.write("not a session", to: "text")
+    let prompt = ["--prompt", "One", "--max-tokens", "1", "--session"]
+    let other = try generate(prompt + [text])
+    #expect(other.exitStatus == 65 && other.errorText.contains("is no snapshot"))
+    #expect(try String(contentsOfFile: text, encoding: .utf8) == "not a session")
+    let nowhere = try generate(prompt + [folder.path + "/no/where"])
+    #expect(nowhere.exitStatus == 66 && nowhere.output.isEmpty)
+    #expect(try generate(["--session", path]).exitStatus == 64)
+    #expect(try generate(prompt + [""]).exitStatus == 64)
+    // A disk that is full after 64 KiB.
+    let command = [Attend.path, "generate", try Models.smolLM2()] + prompt + [path]
+    let full = try ChildProcess(
+      path: "/bin/bash",
+      arguments: ["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""] + command)
+    full.closeInput()
+    let outcome = full.wait()
+    #expect(outcome.exitStatus == 74 && outcome.errorText.contains("cannot be written"))
+    #expect(try folder.names() == ["text"])
+    // Cut short.
+    _ = try generate(prompt + [path])
+    let handle = try #require(FileHandle(forWritingAtPath: path))
+    try handle.truncate(atOffset: 100)
+    let damaged = try generate(prompt + [path])
+    #expect(damaged.exitStatus == 65 && damaged.errorText.contains("damaged"))
+    let chat = try Attend.run(["chat", try Models.smolLM2(), "--session", text], input: "Hi\n")
+    #expect(chat.exitStatus == 65)
+  }
+}

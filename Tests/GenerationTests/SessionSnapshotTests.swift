@@ -1,0 +1,114 @@
+import Models
+import StreamingAttention
+import TestSupport
+import Testing
+
+@testable import Generation
+
+/// Sessions that are saved and go on in another one.
+@Suite("Saved sessions")
+struct SessionSnapshotTests {
+  let folder: TemporaryFolder
+  let tiny: TestModel
+  var path: String { folder.path + "/session" }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    tiny = try TestModel.tiny()
+  }
+
+  private func sampling(seed: UInt64 = 3) throws -> Sampling {
+    try Sampling(temperature: 1.3, topP: 0.98, repetitionPenalty: 1.1, seed: seed)
+  }
+
+  @Test("go on as if they had never stopped, wherever they did", arguments: [1, 2, 13, 40])
+  func continuation(stop: Int) async throws {
+    let session = try tiny.session(sampling: try sampling())
+    _ = try await session.generate([5, 9, 2, 77], maximumTokens: stop).collected()
+    try await session.save(to: path)
+    let other = try tiny.session(sampling: try sampling())
+    try await other.restore(from: path)
+    #expect(await other.tokens == session.tokens)
+    for prompt in [[], [3, 4], Array(1...70)] {
+      let expected = try await session.generate(prompt, maximumTokens: 12).collected()
+      let found = try await other.generate(prompt, maximumTokens: 12).collected()
+      #expect(found == expected)
+      #expect(await other.latestLogits.map(\.bitPattern) == session.latestLogits.map(\.bitPattern))
+    }
+    // And so on, now from the second.
+    try await other.save(to: path)
+    let third = try tiny.session(sampling: try sampling())
+    try await third.restore(from: path)
+    let expected = try await session.generate([], maximumTokens: 9).collected()
+    #expect(try await third.generate([], maximumTokens: 9).collected() == expected)
+  }
+
+  @Test("may be saved inside an answer, inside a character, and before anything was read")
+  func early() async throws {
+    let session = try tiny.session()
+    try await session.save(to: path)
+    let empty = try tiny.session()
+    try await empty.restore(from: path)
+    #expect(await empty.tokens.isEmpty)
+    await #expect(throws: GenerationError.emptyPrompt) {
+      try await empty.generate([], maximumTokens: 1)
+    }
+    _ = try await session.generate([1, 2, 3], maximumTokens: 0).collected()
+    try await session.save(to: path)
+    try await empty.restore(from: path)
+    #expect(await empty.readCount == 0)
+    let expected = try await session.generate([], maximumTokens: 6).collected(3)
+    let found = try await empty.generate([], maximumTokens: 6).collected(3)
+    #expect(found == expected)
+    try await session.save(to: path)
+    let other = try tiny.session()
+    try await other.restore(from: path)
+    let rest = try await session.generate([], maximumTokens: 5).collected()
+    #expect(try await other.generate([], maximumTokens: 5).collected() == rest)
+  }
+
+  @Test("of another seed begin their random choices anew")
+  func otherSeed() async throws {
+    let session = try tiny.session(sampling: try sampling())
+    _ = try await session.generate([5, 9], maximumTokens: 20).collected()
+    try await session.save(to: path)
+    var texts: [[Int]] = []
+    for seed in [3, 4, 4] as [UInt64] {
+      let other = try tiny.session(sampling: try sampling(seed: seed))
+      try await other.restore(from: path)
+      texts.append(try await other.generate([], maximumTokens: 20).collected().map(\.id))
+    }
+    #expect(texts[1] == texts[2] && texts[0] != texts[1])
+  }
+
+  @Test("of another model, of none, or too long are refused, and the session is as it was")
+  func refusals() async throws {
+    let session = try tiny.session()
+    _ = try await session.generate([5, 9, 4], maximumTokens: 20).collected()
+    try await session.save(to: path)
+    let short = try tiny.session(maximumContext: 22)
+    await #expect(throws: GenerationError.contextExceeded(received: 23, allowed: 22)) {
+      try await short.restore(from: path)
+    }
+    #expect(await short.tokens.isEmpty)
+    let others = try TestModel.tiny(Fixtures.path("tiny/qwen2/qwen2.gguf"))
+    let other = try others.session()
+    await #expect(throws: GenerationError.otherModel(path: path)) {
+      try await other.restore(from: path)
+    }
+    let missing = folder.path + "/missing"
+    await #expect(throws: GenerationError.snapshot(.notFound(path: missing))) {
+      try await session.restore(from: missing)
+    }
+    let cache = try KVCache(
+      layers: tiny.model.cacheShapes(keyType: .float16, valueType: .float16),
+      memoryLimit: 64 << 20)
+    let bare = folder.path + "/bare"
+    try SnapshotStore(path: bare).save(cache, attachment: [1, 2, 3])
+    await #expect(throws: GenerationError.notSession(path: bare)) {
+      try await session.restore(from: bare)
+    }
+    #expect(await session.tokens.count == 23)
+    #expect(try await session.generate([], maximumTokens: 2).collected().count == 2)
+  }
+}
