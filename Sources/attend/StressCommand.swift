@@ -27,8 +27,21 @@ enum StressCommand {
       try StressRun(options, cancellation: flag, progress: { output.progress($0) })
     }
     defer { output.finish() }
+    if options.isChild {
+      run.report = { line throws(BenchmarkError) in
+        do throws(CommandFailure) { try Terminal.write(line) } catch {
+          throw .output(error.message)
+        }
+      }
+    } else {
+      run.program = "/proc/self/exe"
+    }
     var failure: StressError?
     do throws(StressError) { try run.run() } catch { failure = error }
+    guard !options.isChild else {
+      if let failure { throw conclude(failure, steps: run.figures.steps, replay: run.replay) }
+      return
+    }
     let summary = run.summary
     try output.write(json: summary.json, lines: StressTable.lines(for: summary))
     if let failure { throw conclude(failure, steps: run.figures.steps, replay: run.replay) }

@@ -20,8 +20,8 @@ struct StressTests {
     let outcome = try Attend.run(["stress", "--help"])
     #expect(outcome.exitStatus == 0)
     for word in [
-      "growth", "mixed", "fork-storm", "shift-storm", "evict", "ragged", "faults", "soak",
-      "--steps",
+      "growth", "mixed", "fork-storm", "shift-storm", "evict", "ragged", "faults", "snapshot",
+      "soak", "--kills", "--folder", "--child", "--steps",
       "--minutes", "--seed", "--sequences", "--context",
       "--memory-limit", "--shape", "--layers", "--kv-heads", "--query-heads", "--head-dimension",
       "--key-type", "--value-type", "--position", "--threads", "--json", "--save", "--note",
@@ -36,6 +36,7 @@ struct StressTests {
       ([], "PRESET"), (["sprint"], "growth"), (["growth", "--context", "1"], "4096"),
       (["growth", "--memory-limit", "much"], "8G"), (["growth", "--key-type", "f8"], "bf16"),
       (["ragged", "--steps", "1", "--minutes", "1"], "--minutes"), (["growth", "9"], "unexpected"),
+      (["growth", "--kills", "3"], "snapshot"), (["snapshot", "--child"], "--folder"),
       (["growth", "--position", "spiral"], "rope"), (["growth", "--seed", "one"], "0 to"),
     ])
   func usage(words: [String], hint: String) throws {
@@ -71,6 +72,28 @@ struct StressTests {
     for word in ["ragged", "seed 1", "100 steps", "decode p50", "all right", "0.0 MiB committed"] {
       #expect(outcome.text.contains(word), "\(word) in \(outcome.text)")
     }
+  }
+
+  @Test("snapshot kills twenty processes while they save, and leaves nothing behind")
+  func snapshot() throws {
+    let folder = try TemporaryFolder()
+    let outcome = try Attend.run(
+      ["stress", "snapshot", "--steps", "100", "--context", "600", "--json"] + Self.small,
+      environment: ["TMPDIR": folder.path])
+    let object = try object(outcome)
+    #expect(object["checksFailed"] as? Int == 0 && object["kills"] as? Int == 20)
+    #expect((object["snapshots"] as? Int ?? 0) > 5 && (object["restorations"] as? Int ?? 0) > 2)
+    let speed = try #require(object["snapshotSpeed"] as? [String: Double])
+    #expect(speed.count == 8 && speed.values.allSatisfy { $0 > 0 })
+    #expect(try folder.names().isEmpty)
+  }
+
+  @Test("a folder that cannot be written ends snapshot with 74")
+  func unwritable() throws {
+    let outcome = try Attend.run(
+      ["stress", "snapshot", "--steps", "50", "--context", "300", "--folder", "/proc/nowhere"]
+        + Self.small)
+    #expect(outcome.exitStatus == 74, "\(outcome.errorText)")
   }
 
   @Test("an interrupt ends with what was done so far and 130")

@@ -22,6 +22,12 @@ package enum Stopwatch {
     unsafe nanosleep(&time, nil)
   }
 
+  /// Sleeps, for less than a second.
+  package static func sleep(microseconds: UInt64) {
+    var time = timespec(tv_sec: 0, tv_nsec: Int(min(microseconds, 999_999)) * 1_000)
+    unsafe nanosleep(&time, nil)
+  }
+
   /// Nanoseconds that `body` takes.
   package static func time<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure)
     -> UInt64

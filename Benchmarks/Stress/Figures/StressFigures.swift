@@ -17,7 +17,11 @@ package struct StressFigures: Sendable {
   package internal(set) var rewrites = 0
   /// Live slots of all slots of live pages, at the last look.
   package internal(set) var pageFill = 1.0
+  /// Snapshots saved, snapshots restored, and processes killed while they saved.
   package internal(set) var snapshots = 0
+  package internal(set) var restorations = 0
+  package internal(set) var kills = 0
+  package internal(set) var snapshotSpeed: SnapshotSpeed?
   package internal(set) var faultsInjected = 0
   /// Operations that memory ended, after which the run freed some and went on.
   package internal(set) var refusals = 0

@@ -31,7 +31,8 @@ package struct StressSummary: Sendable {
       ("truncations", "\(figures.truncations)"), ("drops", "\(figures.drops)"),
       ("merges", "\(figures.merges)"), ("copies", "\(figures.copies)"),
       ("rewrites", "\(figures.rewrites)"), ("pageFill", JSONText.number(figures.pageFill)),
-      ("snapshots", "\(figures.snapshots)"),
+      ("snapshots", "\(figures.snapshots)"), ("restorations", "\(figures.restorations)"),
+      ("kills", "\(figures.kills)"),
       ("faultsInjected", "\(figures.faultsInjected)"), ("refusals", "\(figures.refusals)"),
       ("checksPassed", "\(figures.checksPassed)"), ("checksFailed", "\(figures.checksFailed)"),
       ("appendMicroseconds", byContext(Self.append)),
@@ -62,6 +63,7 @@ package struct StressSummary: Sendable {
           ])
         ))
     }
+    if let speed = figures.snapshotSpeed { members.append(("snapshotSpeed", speed.json)) }
     if figures.residentBytesByNode.count > 1 {
       let nodes = figures.residentBytesByNode.sorted { $0.key < $1.key }
       members.append(

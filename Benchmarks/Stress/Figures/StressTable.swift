@@ -17,6 +17,7 @@ package enum StressTable {
     lines += operations(figures)
     lines += ["", counts(figures)] + memory(figures).split(separator: "\n").map(String.init)
     lines += history(figures)
+    lines += figures.snapshotSpeed?.lines ?? []
     lines += nodes(figures)
     let verdict =
       figures.checksFailed == 0 ? "all right" : "\(figures.checksFailed) FAILED"
@@ -71,7 +72,9 @@ package enum StressTable {
       (figures.steps, "steps"), (figures.tokensAppended, "tokens appended"),
       (figures.forks, "forks"), (figures.shifts, "shifts"), (figures.evictions, "evictions"),
       (figures.truncations, "truncations"), (figures.merges, "merges"),
-      (figures.drops, "sequences dropped"), (figures.refusals, "times out of memory"),
+      (figures.drops, "sequences dropped"), (figures.snapshots, "snapshots"),
+      (figures.restorations, "restored"), (figures.kills, "processes killed"),
+      (figures.refusals, "times out of memory"),
       (figures.faultsInjected, "faults injected"),
     ]
     let texts = counts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }

@@ -42,6 +42,15 @@ extension StressOptions {
       DriverOption(
         name: "--threads", value: "N", help: "Threads that compute. Default: one for each CPU."),
       DriverOption(
+        name: "--kills", value: "N",
+        help: "Processes that snapshot kills while they save, 0 or more. Default: 20."),
+      DriverOption(
+        name: "--folder", value: "FOLDER",
+        help: "Where snapshot keeps its files. Default: a folder of its own in TMPDIR or /tmp."),
+      DriverOption(
+        name: "--child",
+        help: "Save into --folder until killed: what snapshot starts, to kill it."),
+      DriverOption(
         name: "--json", help: "Print one JSON object in place of the tables."),
       DriverOption(
         name: "--save", value: "FILE",

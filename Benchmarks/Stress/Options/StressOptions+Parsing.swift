@@ -33,6 +33,16 @@ extension StressOptions {
     self.threads = try reader.integer("--threads", in: 1...1024) ?? threads
     seed = try reader.seed("--seed") ?? seed
     sequences = try reader.integer("--sequences", in: 1...65_536) ?? sequences
+    kills = try reader.integer("--kills", in: 0...100_000) ?? kills
+    folder = values["--folder"]
+    isChild = values["--child"] != nil
+    for name in ["--kills", "--folder", "--child"] where known != .snapshot && values[name] != nil {
+      throw .option(
+        name: name, received: values[name] ?? "", allowed: "nothing but with the preset snapshot")
+    }
+    if isChild, folder == nil {
+      throw .option(name: "--child", received: "no --folder", allowed: "a folder beside it")
+    }
     try readLengths(reader)
     try readEnd(reader)
   }

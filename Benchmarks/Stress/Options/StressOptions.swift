@@ -21,6 +21,12 @@ package struct StressOptions: Sendable, Equatable {
   package var steps: Int?
   /// Minutes after which the run ends; nil where something else sets an end.
   package var minutes: Double?
+  /// Processes that are killed while they save, for the preset `snapshot`.
+  package var kills = 20
+  /// Where snapshots are kept; nil for a folder of their own among the temporary files.
+  package var folder: String?
+  /// Whether the run is one of those that are killed.
+  package var isChild = false
 
   /// The preset's own options on a machine.
   package init(_ preset: StressPreset, threads: Int, instructionSet: InstructionSet) {
@@ -38,6 +44,20 @@ package struct StressOptions: Sendable, Equatable {
     minutes = preset.minutes
   }
 
+  /// The words after the program's name that make a process save into a folder until it is killed.
+  func childWords(folder: String) -> [String] {
+    [
+      "stress", "snapshot", "--child", "--folder", folder, "--minutes", "10", "--seed", "\(seed)",
+      "--sequences", "\(sequences)", "--context", "\(childContext)", "--layers", "\(layers)",
+      "--query-heads", "\(shape.queryHeads)", "--kv-heads", "\(shape.kvHeads)",
+      "--head-dimension", "\(shape.headDimension)", "--key-type", types.key.name, "--value-type",
+      types.value.name, "--position", position.rawValue, "--threads", "\(threads)",
+    ] + (memoryLimit.map { ["--memory-limit", "\($0)"] } ?? [])
+  }
+
+  /// Short, so that such a process saves many times a second.
+  var childContext: Int { min(context ?? 1_024, 1_024) }
+
   /// The command that does the same again, up to and including a step, in a cache of that memory.
   package func command(steps: Int, memoryLimit: Int) -> String {
     var words = ["attend stress \(preset.rawValue) --seed \(seed) --steps \(steps)"]
@@ -48,6 +68,7 @@ package struct StressOptions: Sendable, Equatable {
     words.append("--head-dimension \(shape.headDimension)")
     words.append("--key-type \(types.key.name) --value-type \(types.value.name)")
     words.append("--position \(position.rawValue) --threads \(threads)")
+    if preset == .snapshot { words.append("--kills \(kills)") }
     return words.joined(separator: " ")
   }
 }

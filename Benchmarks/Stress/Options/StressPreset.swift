@@ -14,7 +14,9 @@ package enum StressPreset: String, Sendable, CaseIterable {
   case ragged
   /// Operations whose requests for memory fail, one after the other.
   case faults
-  /// All of them in turns, for minutes.
+  /// Caches are saved and restored; processes are killed while they save.
+  case snapshot
+  /// All of them but `growth`, `faults` and `snapshot` in turns, for minutes.
   case soak
 
   /// One line for the help.
@@ -27,7 +29,9 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .evict: "Streams keep four tokens and a window."
     case .ragged: "Sequences of random lengths come, grow and go."
     case .faults: "Every request for memory of every operation fails once before it is granted."
-    case .soak: "All of these in turns, for 10 minutes unless told otherwise."
+    case .snapshot: "Caches are saved and restored, and processes killed while they save."
+    case .soak:
+      "All but growth, faults and snapshot in turns, for 10 minutes unless told otherwise."
     }
   }
 
@@ -40,6 +44,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .evict: 8_192
     case .ragged: 2_048
     case .faults: 512
+    case .snapshot: 4_096
     case .soak: 4_096
     }
   }
@@ -54,6 +59,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .evict: 4
     case .ragged: 200
     case .faults: 8
+    case .snapshot: 8
     case .soak: 32
     }
   }
@@ -65,6 +71,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .mixed, .forkStorm, .ragged: 2_000
     case .shiftStorm, .evict: 1_000
     case .faults: 300
+    case .snapshot: 400
     }
   }
 

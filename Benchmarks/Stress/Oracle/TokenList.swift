@@ -13,6 +13,10 @@ struct TokenList: Sendable, Equatable {
 
   init(base: Int = 0) { self.base = base }
 
+  init(base: Int, seam: Int, tokens: [UInt32], rewrites: [UInt8]) {
+    (self.base, self.seam, self.tokens, self.rewrites) = (base, seam, tokens, rewrites)
+  }
+
   var count: Int { tokens.count }
 
   func position(of index: Int) -> Int { base + index }

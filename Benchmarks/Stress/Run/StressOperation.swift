@@ -20,6 +20,8 @@ enum StressOperation: String, Sendable, CaseIterable {
   case rebase
   /// One head of one sequence is compared with the naive list, and the books are recounted.
   case check
+  /// The cache is saved; now and then it is restored elsewhere, and the run goes on there.
+  case save
 }
 
 /// How often each operation comes, relative to the others.
@@ -48,11 +50,16 @@ struct StressMix: Sendable {
     (.arrive, 15), (.extend, 15), (.decode, 20), (.drop, 4), (.fork, 12), (.shift, 15), (.evict, 6),
     (.truncate, 6), (.rebase, 3), (.check, 4),
   ])
+  static let snapshot = StressMix(weights: [
+    (.save, 16), (.decode, 24), (.extend, 14), (.arrive, 5), (.fork, 10), (.drop, 6), (.shift, 10),
+    (.evict, 3), (.truncate, 6), (.rebase, 3), (.check, 3),
+  ])
   /// One after the other.
   static let seasons = [mixed, forkStorm, shiftStorm, evict, ragged]
 
   /// One of them, for a number from 0 to below 1.
-  func operation(at place: Double) -> StressOperation {
+  func operation(at place: Double, besides other: StressOperation? = nil) -> StressOperation {
+    let weights = weights.filter { $0.operation != other }
     let total = weights.reduce(0) { $0 + $1.weight }
     var rest = Int(place * Double(total))
     for (operation, weight) in weights {

@@ -35,7 +35,7 @@ extension StressRun {
     }
   }
 
-  private func perform(_ operation: StressOperation) throws(StressError) {
+  func perform(_ operation: StressOperation) throws(StressError) {
     guard !subject.pairs.isEmpty || operation == .arrive else { return try arrive() }
     switch operation {
     case .arrive: try arrive()
@@ -48,6 +48,7 @@ extension StressRun {
     case .truncate: try truncate()
     case .rebase: try rebase()
     case .check: try compareSome(longest: 1 << 16)
+    case .save: try saveAndRestore()
     }
   }
 

@@ -9,7 +9,13 @@ package final class StressRun {
   /// Shows what is being done.
   private let progress: (String) -> Void
   let cancellation: CancellationFlag
-  let subject: StressSubject
+  var subject: StressSubject
+  /// The program that makes processes to kill; nil for none.
+  package var program: String?
+  /// Called with what a process that is to be killed has done.
+  package var report: ((String) throws(BenchmarkError) -> Void)?
+  /// Where snapshots go, once there are any.
+  var snapshots: StressSnapshots?
   var random: SplitMix64
   package internal(set) var figures = StressFigures()
   private(set) var failure: String?
@@ -34,6 +40,7 @@ package final class StressRun {
   /// - Throws: ``StressError``: `failed` after the first check that fails; ``summary`` holds what was done before.
   package func run() throws(StressError) {
     defer { conclude() }
+    if options.isChild { return try saveUntilKilled() }
     do throws(StressError) {
       switch options.preset {
       case .growth: try grow()
@@ -51,6 +58,11 @@ package final class StressRun {
         try fill()
         try operate([.evict])
       case .faults: try operate([.faults])
+      case .snapshot:
+        try prefill(longestContext / 4)
+        try operate([.snapshot])
+        try killChildren()
+        try measureSnapshots()
       case .soak: try operate(StressMix.seasons)
       }
       try askAll()
