@@ -22,9 +22,18 @@ struct Scratch {
   /// Keys and values of a page in f32.
   var keys: Floats
   var values: Floats
+  /// Scales and zeros of key channels in f32.
+  var channelScales: Floats
+  var channelZeros: Floats
+  /// What an integer of each row of the block stands for, and what is added for the zeros.
+  var rowScales: Floats
+  var rowShifts: Floats
+  /// Queries and probabilities of the block as integers (`storeFactors`).
+  var keyFactors: UnsafeMutableRawPointer
+  var probabilityFactors: UnsafeMutableRawPointer
 
   @inline(__always)
-  init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int) {
+  init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int, valueWidth: Int) {
     let padded = LeafTask.paddedKeyWidth(keyWidth)
     queries = start
     queryRowBytes = padded * 4
@@ -38,6 +47,12 @@ struct Scratch {
     turned = row + padded
     keys = turned + padded
     values = keys + LeafTask.pageFloats(keyWidth)
+    channelScales = values + LeafTask.pageFloats(valueWidth)
+    channelZeros = channelScales + padded
+    rowScales = channelZeros + padded
+    rowShifts = rowScales + block
+    keyFactors = UnsafeMutableRawPointer(rowShifts + block)
+    probabilityFactors = keyFactors + block * padded * 2
   }
 }
 
@@ -52,6 +67,9 @@ struct PageView {
   var valueElement: StoredElement
   /// Whether the page comes from memory and passes by once.
   var streams: Bool
+  /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
+  var keyCode = PageCode.none
+  var valueCode = PageCode.none
 }
 
 /// Whether the task multiplies bf16 by dot products; otherwise it is widened to f32.
@@ -83,7 +101,8 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let rowCount = task.pointee.rowCount
   let stride = task.pointee.outputStride
   let scratch = Scratch(
-    task.pointee.scratch, rowCount: rowCount, keyWidth: task.pointee.keyWidth)
+    task.pointee.scratch, rowCount: rowCount, keyWidth: task.pointee.keyWidth,
+    valueWidth: task.pointee.valueWidth)
   var row = 0
   while row < rowCount {
     task.pointee.maxima[row] = -.infinity
@@ -104,20 +123,26 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
   let entriesPerPass = isMany && !widens(task) ? 8 : 1
   var prepared: Int32 = -1
+  var isPreparedInOrder = false
   var first = 0
   while first < task.pointee.entryCount {
     let head = task.pointee.entries + first
     let run = head.pointee.run
     let isTurned = head.pointee.slotTurns >= 0
+    let isCoded = head.pointee.isCoded
+    // Codes of keys meet queries in the order of f16, whatever the plain pages beside them hold.
+    let isInOrder = isCoded && !task.pointee.keyCode.isNone
+    let widensCodes = isCoded && task.pointee.widensCodes
     var end = first + 1
-    while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned
-      && task.pointee.entries[end].run == run
+    while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
+      && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
     { end += 1 }
-    if run != prepared {
-      prepareRows(task, scratch, Int(run), asFloats: isTurned)
+    if run != prepared || isInOrder != isPreparedInOrder {
+      prepareRows(task, scratch, Int(run), asFloats: isTurned, inOrder: isInOrder)
       prepared = run
+      isPreparedInOrder = isInOrder
     }
-    if isTurned || (isMany && widens(task)) {
+    if isTurned || widensCodes || (isMany && widens(task)) {
       if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {
         let view = widenPage(task, scratch, head, Raw(page), isMany)
         row = 0
@@ -136,8 +161,10 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
           let entry = task.pointee.entries + index
           if let page = task.pointee.pages[Int(entry.pointee.page)] {
             attendEntry(
-              task, scratch, entry, storedView(task, Raw(page), !isMany), row, rows,
-              tileRows)
+              task, scratch, entry,
+              isCoded
+                ? codedView(task, Raw(page), !isMany) : storedView(task, Raw(page), !isMany), row,
+              rows, tileRows)
           }
           index += 1
         }
@@ -184,11 +211,20 @@ func attendEntry(
   guard anyone else { return }
   // The first tile over a page brings it in.
   let asksAhead = page.streams && firstRow == 0 && task.pointee.asksAhead
-  computeScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+  if page.keyCode.isNone {
+    computeScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+  } else {
+    computeCodedScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+  }
   row = 0
   while row < rows {
     finishScores(task, scratch, entry, firstRow, row)
     row += 1
+  }
+  if !page.valueCode.isNone {
+    advanceCodedRows(task, scratch, page.valueCode, firstRow, rows)
+    addCoded(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+    return
   }
   advanceRows(task, scratch, page, firstRow, rows)
   if isWhole {

@@ -7,6 +7,11 @@ extension StoredElement {
   @inline(__always) var isBFloat16: Bool { if case .bfloat16 = self { true } else { false } }
 }
 
+extension PageCode {
+  @inline(__always) var isNone: Bool { if case .none = self { true } else { false } }
+  @inline(__always) var isInt4: Bool { if case .int4 = self { true } else { false } }
+}
+
 extension GELUForm {
   @inline(__always) var isExact: Bool { if case .exact = self { true } else { false } }
 }

@@ -5,10 +5,11 @@ import KernelTable
 ///
 /// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
 /// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
-/// the dot product takes it, else, or if `asFloats` is set for keys that are widened, as f32.
+/// the dot product takes it, else, or if `asFloats` is set for keys that are widened, as f32. If `inOrder` is set, for keys
+/// in codes, as for f16.
 @inline(__always)
 func prepareRows(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool, inOrder: Bool
 ) {
   let width = task.pointee.keyWidth
   let pairs = task.pointee.pairs
@@ -33,7 +34,7 @@ func prepareRows(
       }
     }
     let target = scratch.queries + row * scratch.queryRowBytes
-    if task.pointee.keyElement.isBFloat16 {
+    if task.pointee.keyElement.isBFloat16 && !inOrder {
       pairRow(ordered, pairs, width, scratch.turned)
       if asFloats || !dotsPairs(task) {
         target.copyMemory(from: scratch.turned, byteCount: (width + 1) / 2 * 8)
@@ -42,6 +43,13 @@ func prepareRows(
       }
     } else {
       target.copyMemory(from: ordered, byteCount: width * 4)
+      let row = target.assumingMemoryBound(to: Float.self)
+      var channel = width
+      // Codes are multiplied sixteen at a time.
+      while channel & 15 != 0 {
+        row[channel] = 0
+        channel += 1
+      }
     }
     row += 1
   }

@@ -1,4 +1,5 @@
 import CKernelShim
+import KernelTable
 
 /// Slots of an entry that a row sees, `low..<high`; empty as 64..<0.
 struct SlotRange {
@@ -16,31 +17,11 @@ func advance(
   _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
   _ outputStride: Int, _ rounded: UnsafeMutablePointer<UInt16>?
 ) {
-  var s0 = attention_load(scores)
-  var s1 = attention_load(scores + 16)
-  var s2 = attention_load(scores + 32)
-  var s3 = attention_load(scores + 48)
-  if slots.low > 0 || slots.high < 64 {
-    let low = Int32(truncatingIfNeeded: slots.low)
-    let high = Int32(truncatingIfNeeded: slots.high)
-    s0 = attention_keep(s0, low, high, -.infinity)
-    s1 = attention_keep(s1, low &- 16, high &- 16, -.infinity)
-    s2 = attention_keep(s2, low &- 32, high &- 32, -.infinity)
-    s3 = attention_keep(s3, low &- 48, high &- 48, -.infinity)
-  }
+  let (s0, s1, s2, s3) = seenScores(scores, slots)
   let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
   var sum = attention_load(lanes)
   if attention_any_above(highest, maximum.pointee) != 0 {
-    let best = attention_largest(highest)
-    let factor = attention_exp2(attention_splat(maximum.pointee - best))
-    maximum.pointee = best
-    sum = attention_multiply(sum, factor)
-    var channel = 0
-    while channel < outputStride {
-      attention_store(
-        output + channel, attention_multiply(attention_load(output + channel), factor))
-      channel += 16
-    }
+    sum = rescale(sum, attention_largest(highest), maximum, output, outputStride)
   }
   let m = maximum.pointee
   if m == -.infinity && attention_largest(highest) == -.infinity {
@@ -78,6 +59,95 @@ func advance(
   }
   attention_store(
     lanes, attention_add(sum, attention_add(attention_add(p0, p1), attention_add(p2, p3))))
+}
+
+/// A row's 64 scores, those of slots that it does not see replaced by −∞.
+@inline(__always)
+func seenScores(_ scores: Floats, _ slots: SlotRange) -> (Vector, Vector, Vector, Vector) {
+  var s0 = attention_load(scores)
+  var s1 = attention_load(scores + 16)
+  var s2 = attention_load(scores + 32)
+  var s3 = attention_load(scores + 48)
+  if slots.low > 0 || slots.high < 64 {
+    let low = Int32(truncatingIfNeeded: slots.low)
+    let high = Int32(truncatingIfNeeded: slots.high)
+    s0 = attention_keep(s0, low, high, -.infinity)
+    s1 = attention_keep(s1, low &- 16, high &- 16, -.infinity)
+    s2 = attention_keep(s2, low &- 32, high &- 32, -.infinity)
+    s3 = attention_keep(s3, low &- 48, high &- 48, -.infinity)
+  }
+  return (s0, s1, s2, s3)
+}
+
+/// Raises the maximum to `best`; output and the partial sums of ℓ, which are returned, shrink with it.
+@inline(__always)
+func rescale(
+  _ lanes: Vector, _ best: Float, _ maximum: Floats, _ output: Floats, _ outputStride: Int
+) -> Vector {
+  let factor = attention_exp2(attention_splat(maximum.pointee - best))
+  maximum.pointee = best
+  var channel = 0
+  while channel < outputStride {
+    attention_store(
+      output + channel, attention_multiply(attention_load(output + channel), factor))
+    channel += 16
+  }
+  return attention_multiply(lanes, factor)
+}
+
+/// `advance` for values in codes: probabilities become integers, `largestFactor` for the largest score of the page.
+///
+/// Relative to the page, so that those of a page with low scores are as fine as any. ℓ sums the integers, so that the
+/// weights of a row add up to one. `scale` gets what one of them stands for, `shift` their sum, which weighs the zeros.
+@inline(__always)
+func advanceCoded(
+  _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
+  _ outputStride: Int, _ code: PageCode, _ target: UnsafeMutableRawPointer, _ scale: Floats,
+  _ shift: Floats
+) {
+  let (s0, s1, s2, s3) = seenScores(scores, slots)
+  let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
+  let best = attention_largest(highest)
+  // A score that is +∞ makes the row NaN, as a NaN does.
+  let isNumber =
+    best < .infinity
+    && attention_any_unordered(attention_add(attention_add(s0, s1), attention_add(s2, s3))) == 0
+  if !isNumber || best == -.infinity {
+    if !isNumber { attention_store(lanes, attention_splat(.nan)) }
+    var at = 0
+    while at < 4 {
+      storeFactors(target + at * factorBytes(code), Integers(), code)
+      at += 1
+    }
+    scale.pointee = 0
+    shift.pointee = 0
+    return
+  }
+  var sum = attention_load(lanes)
+  if best > maximum.pointee { sum = rescale(sum, best, maximum, output, outputStride) }
+  let weight = attention_exp2(attention_splat(best - maximum.pointee))
+  let top = attention_splat(largestFactor(code))
+  let unit = attention_multiply(weight, attention_splat(1 / largestFactor(code)))
+  let from = attention_splat(best)
+  let p0 = integers(attention_exp2(attention_subtract(s0, from)), top)
+  let p1 = integers(attention_exp2(attention_subtract(s1, from)), top)
+  let p2 = integers(attention_exp2(attention_subtract(s2, from)), top)
+  let p3 = integers(attention_exp2(attention_subtract(s3, from)), top)
+  storeFactors(target, p0, code)
+  storeFactors(target + factorBytes(code), p1, code)
+  storeFactors(target + 2 * factorBytes(code), p2, code)
+  storeFactors(target + 3 * factorBytes(code), p3, code)
+  let total = attention_add_integers(
+    attention_add_integers(p0, p1), attention_add_integers(p2, p3))
+  attention_store(lanes, attention_fma(attention_from_integers(total), unit, sum))
+  attention_store_first(scale, unit)
+  shift.pointee = scale.pointee * Float(attention_sum_integers(total))
+}
+
+/// p·top to the nearest integer.
+@inline(__always)
+func integers(_ p: Vector, _ top: Vector) -> Integers {
+  attention_round_to_integers(attention_multiply(p, top))
 }
 
 /// c·tanh(s / c) on 64 natural scores, which then turn into units of log2.

@@ -43,6 +43,11 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     packCodes(task.assumingMemoryBound(to: PackCodesTask.self))
   case KernelOperation.multiplyCodes.rawValue:
     multiplyCodes(task.assumingMemoryBound(to: CodeTask.self))
+  case KernelOperation.quantizePage.rawValue:
+    quantizePage(
+      UnsafeMutableRawPointer(mutating: task).assumingMemoryBound(to: CodedPageTask.self))
+  case KernelOperation.widenPage.rawValue:
+    widenCodedPage(task.assumingMemoryBound(to: CodedPageTask.self))
   default:
     gateRow(task.assumingMemoryBound(to: GateTask.self))
   }

@@ -42,32 +42,48 @@ func storedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) -
 /// Brings what has to be in f32 into the scratch: keys that are still to be turned, and for many rows whatever
 /// they multiply better so.
 ///
-/// Widening is exact and the products run in the same order, so it changes no bit.
+/// Widening is exact and the products run in the same order, so it changes no bit; but codes that are widened meet
+/// queries and probabilities that are not integers (`LeafTask.widensCodes`).
 @inline(never)
 func widenPage(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: Raw, _ isMany: Bool
 ) -> PageView {
-  var view = storedView(task, page, !isMany)
+  let isCoded = entry.pointee.isCoded
+  var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
   let turnsKeys = entry.pointee.slotTurns >= 0
-  if turnsKeys || isWidened(task, view.keyElement) {
+  let widensPlain = isMany && task.pointee.widensPages
+  let hasCodedKeys = !view.keyCode.isNone
+  if turnsKeys
+    || (hasCodedKeys ? task.pointee.widensCodes : widensPlain && isWidened(task, view.keyElement))
+  {
+    if hasCodedKeys { decodeKeys(page, view.keyCode, task.pointee.keyWidth, scratch.keys) }
     if turnsKeys, let turns = task.pointee.slotTurns {
       turnKeys(
-        task, page, scratch.keys,
-        turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
-        view.streams && task.pointee.asksAhead)
-    } else {
+        task, hasCodedKeys ? Raw(scratch.keys) : page, hasCodedKeys ? .float32 : view.keyElement,
+        scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
+        view.streams && task.pointee.asksAhead && !hasCodedKeys)
+    } else if !hasCodedKeys {
       widenKeys(task, page, scratch.keys)
     }
     view.keys = Raw(scratch.keys)
-    if view.keyElement.isBFloat16 { view.keyRows *= 2 }
+    view.keyRows = hasCodedKeys ? task.pointee.keyWidth : view.keyRows
+    if view.keyElement.isBFloat16 && !hasCodedKeys { view.keyRows *= 2 }
     view.keyElement = .float32
+    view.keyCode = .none
     view.keyRowBytes = 256
   }
-  if isMany && task.pointee.widensPages && isWidened(task, view.valueElement) {
-    widenValues(task, view.values, scratch.values)
+  if view.valueCode.isNone {
+    if widensPlain && isWidened(task, view.valueElement) {
+      widenValues(task, view.values, scratch.values)
+      view.values = Raw(scratch.values)
+      view.valueElement = .float32
+    }
+  } else if task.pointee.widensCodes {
+    decodeValues(view.values, view.valueCode, task.pointee.outputStride, scratch.values)
     view.values = Raw(scratch.values)
     view.valueElement = .float32
+    view.valueCode = .none
   }
   return view
 }
@@ -92,13 +108,19 @@ func widenValues(_ task: UnsafePointer<LeafTask>, _ values: Raw, _ target: Float
   let padded = task.pointee.outputStride
   if task.pointee.valueElement.isFloat16 {
     widenHalves(values, padded * 64, target)
-    return
+  } else {
+    widenPairedValues(values, padded, target)
   }
-  var channel = 0
-  while channel < padded {
-    let width = padded - channel < 64 ? padded - channel : 64
-    widenPairs(values + channel * 128, 32, width, target + channel * 64)
-    channel += width
+}
+
+/// bf16 values, `[panel][slot pair][channel][2]`, in f32, `[panel][slot][channel]`.
+@inline(__always)
+func widenPairedValues(_ values: Raw, _ columns: Int, _ target: Floats) {
+  var column = 0
+  while column < columns {
+    let width = panelWidth(columns, column)
+    widenPairs(values + column * 128, 32, width, target + column * 64)
+    column += width
   }
 }
 
@@ -129,14 +151,15 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
 
 /// Keys in f32, with (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot; `turns` is
 /// `[pair][cos: 64 | sin: 64]`.
+///
+/// Keys that are in f32 already may be turned where they lie.
 @inline(__always)
 func turnKeys(
-  _ task: UnsafePointer<LeafTask>, _ page: Raw, _ target: Floats, _ turns: UnsafePointer<Float>,
-  _ asksAhead: Bool
+  _ task: UnsafePointer<LeafTask>, _ page: Raw, _ element: StoredElement, _ target: Floats,
+  _ turns: UnsafePointer<Float>, _ asksAhead: Bool
 ) {
   let pairs = task.pointee.pairs
   let width = task.pointee.keyWidth
-  let element = task.pointee.keyElement
   let rowBytes = element.isFloat16 ? 128 : 256
   var pair = 0
   while pair < pairs {

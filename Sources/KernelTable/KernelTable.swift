@@ -80,6 +80,16 @@
   package func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
     unsafe run(KernelOperation.multiplyCodes.rawValue, task)
   }
+
+  /// Quantises a plain page.
+  package func quantizePage(_ task: UnsafeMutablePointer<CodedPageTask>) {
+    unsafe run(KernelOperation.quantizePage.rawValue, task)
+  }
+
+  /// Widens a quantised page to a plain one.
+  package func widenPage(_ task: UnsafePointer<CodedPageTask>) {
+    unsafe run(KernelOperation.widenPage.rawValue, task)
+  }
 }
 
 /// The operations of a `KernelTable`, with the task that each one takes.
@@ -112,4 +122,8 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case packCodes
   /// `CodeTask`.
   case multiplyCodes
+  /// `CodedPageTask`, which gets its errors.
+  case quantizePage
+  /// `CodedPageTask`.
+  case widenPage
 }

@@ -13,10 +13,12 @@ package struct LeafEntry: Sendable, Equatable, BitwiseCopyable {
   package var endSlot: Int32
   /// Which table of `LeafTask.slotTurns` the keys are still to be turned by, slot for slot; −1 for none.
   package var slotTurns: Int32
+  /// Whether the page is quantised, as `LeafTask.keyCode` and `LeafTask.valueCode` say.
+  package var isCoded: Bool
 
   package init(
     page: Int32, run: Int32, basePosition: Int, firstKey: Int = 0, firstSlot: Int32,
-    endSlot: Int32, slotTurns: Int32 = -1
+    endSlot: Int32, slotTurns: Int32 = -1, isCoded: Bool = false
   ) {
     self.page = page
     self.run = run
@@ -25,6 +27,7 @@ package struct LeafEntry: Sendable, Equatable, BitwiseCopyable {
     self.firstSlot = firstSlot
     self.endSlot = endSlot
     self.slotTurns = slotTurns
+    self.isCoded = isCoded
   }
 }
 
@@ -90,6 +93,18 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   /// From the start of a page to its values, in bytes.
   package var valueOffset: Int
 
+  // MARK: Quantised pages
+  /// How entries with quantised pages store their keys and values, and where their values begin, in bytes; the elements and
+  /// the offset above are those of all other entries, and of what is not quantised.
+  package var keyCode: PageCode
+  package var valueCode: PageCode
+  package var codedValueOffset: Int
+  /// Whether quantised pages are widened to f32 for all rows of the task, instead of meeting queries and probabilities in
+  /// integers.
+  ///
+  /// Faster for many rows, and other bits: to be decided from the rows of one sequence's step alone.
+  package var widensCodes: Bool
+
   // MARK: Scores
   package var scale: Float
   /// c in c·tanh(score / c); 0 where there is none.
@@ -144,12 +159,14 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package static func paddedKeyWidth(_ keyWidth: Int) -> Int { (keyWidth + 15) / 16 * 16 + 16 }
 
   /// Bytes of scratch for this many rows: prepared queries, partial sums, a block of scores, two rows in
-  /// preparation, and a page in f32.
+  /// preparation, a page in f32, and what meets quantised pages: queries and probabilities in 16 bits, two factors
+  /// for each row, scales and zeros of the key channels.
   package static func scratchBytes(rowCount: Int, keyWidth: Int, valueWidth: Int) -> Int {
     let padded = unsafe paddedKeyWidth(keyWidth)
     let rows = rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64
     let page = unsafe pageFloats(keyWidth) + pageFloats(valueWidth)
-    return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + 256
+    let coded = unsafe rowsPerBlock * (padded * 2 + 128 + 8) + 2 * padded * 4
+    return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + coded + 256
   }
 
   /// Most rows whose scores for one page stand beside each other.
@@ -184,6 +201,10 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.keyWidth = keyWidth
     unsafe self.valueWidth = valueWidth
     unsafe self.valueOffset = valueOffset
+    unsafe keyCode = .none
+    unsafe valueCode = .none
+    unsafe codedValueOffset = 0
+    unsafe widensCodes = false
     unsafe self.scale = scale
     unsafe self.softcap = softcap
     unsafe self.slopes = slopes

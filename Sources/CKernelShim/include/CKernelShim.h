@@ -29,12 +29,14 @@ typedef attention_u16x16 attention_u16x16_unaligned __attribute__((aligned(2)));
 ATTENTION_INLINE attention_f32x16 attention_splat(float x) { return (attention_f32x16)(x); }
 ATTENTION_INLINE attention_f32x16 attention_load(const void *p) { return *(const attention_f32x16_unaligned *)p; }
 ATTENTION_INLINE void attention_store(void *p, attention_f32x16 v) { *(attention_f32x16_unaligned *)p = v; }
+ATTENTION_INLINE void attention_store_first(float *p, attention_f32x16 v) { *p = v[0]; }
 ATTENTION_INLINE attention_f32x16 attention_add(attention_f32x16 a, attention_f32x16 b) { return a + b; }
 ATTENTION_INLINE attention_f32x16 attention_subtract(attention_f32x16 a, attention_f32x16 b) { return a - b; }
 ATTENTION_INLINE attention_f32x16 attention_multiply(attention_f32x16 a, attention_f32x16 b) { return a * b; }
 ATTENTION_INLINE attention_f32x16 attention_divide(attention_f32x16 a, attention_f32x16 b) { return a / b; }
 ATTENTION_INLINE attention_f32x16 attention_fma(attention_f32x16 a, attention_f32x16 b, attention_f32x16 c) { return ATTENTION_FMA(a, b, c); }
 ATTENTION_INLINE attention_f32x16 attention_maximum(attention_f32x16 a, attention_f32x16 b) { return a > b ? a : b; }
+ATTENTION_INLINE attention_f32x16 attention_minimum(attention_f32x16 a, attention_f32x16 b) { return a < b ? a : b; }
 ATTENTION_INLINE attention_f32x16 attention_magnitude(attention_f32x16 a) { return (attention_f32x16)((attention_u32x16)a & 0x7fffffffu); }
 /* magnitude of a, sign of s */
 ATTENTION_INLINE attention_f32x16 attention_with_sign(attention_f32x16 a, attention_f32x16 s) { return (attention_f32x16)(((attention_u32x16)a & 0x7fffffffu) | ((attention_u32x16)s & 0x80000000u)); }
@@ -62,6 +64,16 @@ ATTENTION_INLINE int attention_any_above(attention_f32x16 v, float x) {
   return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(x), _CMP_GT_OQ) != 0;
 #else
   return attention_largest(v) > x;
+#endif
+}
+/* Whether any lane is NaN. */
+ATTENTION_INLINE int attention_any_unordered(attention_f32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q) != 0;
+#else
+  int n = 0;
+  for (int i = 0; i < 16; i++) n |= v[i] != v[i];
+  return n;
 #endif
 }
 /* In a fixed order: eights, fours, twos, one. */
@@ -135,6 +147,20 @@ ATTENTION_INLINE uint16_t attention_half_bits(float x) {
   }
   a += 0x0fffu + ((a >> 13) & 1u);
   return (uint16_t)(s | ((a - 0x38000000u) >> 13));
+#endif
+}
+ATTENTION_INLINE float attention_half_value(uint16_t h) {
+#if defined(__F16C__)
+  return _cvtsh_ss(h);
+#else
+  uint32_t m = (uint32_t)(h & 0x7fffu) << 13, s = (uint32_t)(h & 0x8000u) << 16, b;
+  float f, r;
+  memcpy(&f, &m, 4);
+  f *= 0x1p112f; /* rebias; exact for subnormals too */
+  memcpy(&b, &f, 4);
+  b = (m >= 0x0f800000u ? m | 0x7f800000u : b) | s;
+  memcpy(&r, &b, 4);
+  return r;
 #endif
 }
 ATTENTION_INLINE void attention_store_half(void *p, attention_f32x16 v) {
@@ -269,6 +295,29 @@ ATTENTION_INLINE int32_t attention_sum_integers(attention_i32x16 v) {
   int32_t s = 0;
   for (int i = 0; i < 16; i++) s += v[i];
   return s;
+#endif
+}
+
+/* ---- quantised pages: codes of 4 or 8 bits, times signed factors of up to 16 bits ---- */
+/* The code that stands in this many bits of each lane from `shift` on. */
+ATTENTION_INLINE attention_i32x16 attention_code(attention_u32x16 a, int shift, uint32_t mask) { return (attention_i32x16)((a >> shift) & mask); }
+ATTENTION_INLINE attention_u32x16 attention_place_code(attention_u32x16 a, attention_i32x16 code, int shift) { return a | ((attention_u32x16)code << shift); }
+ATTENTION_INLINE attention_u32x16 attention_shifted_bytes(attention_u32x16 a, int shift, uint32_t mask) { return (a >> shift) & mask; }
+ATTENTION_INLINE attention_i32x16 attention_add_integers(attention_i32x16 a, attention_i32x16 b) { return a + b; }
+/* 256·high + low */
+ATTENTION_INLINE attention_i32x16 attention_join_bytes(attention_i32x16 high, attention_i32x16 low) { return (high << 8) + low; }
+/* 16 factors of at most 127·256 + 127 as 32 bytes, 8 for each four of them: x0 … x3 = 256·h + l as h0 h1 h2 h3 l0 l1 l2 l3 for the dot
+   product of bytes, as x0 x2 x1 x3 in 16 bits elsewhere. */
+ATTENTION_INLINE void attention_store_factors(void *p, attention_i32x16 v) {
+#if defined(__AVX512VNNI__)
+  __m128i low = _mm512_cvtepi32_epi8((__m512i)v), high = _mm512_cvtepi32_epi8((__m512i)((v + 128) >> 8));
+  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi32(high, low));
+  _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi32(high, low));
+#else
+  typedef int16_t i16x16 __attribute__((ext_vector_type(16)));
+  i16x16 x = __builtin_convertvector(v, i16x16);
+  x = __builtin_shufflevector(x, x, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+  memcpy(p, &x, 32);
 #endif
 }
 

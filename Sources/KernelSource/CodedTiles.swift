@@ -1,0 +1,311 @@
+import CKernelShim
+import KernelTable
+
+// SAFETY: pointers from end to end, as in Tiles.swift; and one file for a tile and what it inlines, for the same reason.
+
+/// How codes in 32-bit lanes meet signed factors of 8 or 16 bits, exactly, in one sum or two.
+protocol CodedOperand {
+  /// Bytes of the left factor for one stored row (a four or an eight).
+  static var leftBytes: Int { get }
+  /// Parts of a stored row, each of which takes one product.
+  static var parts: Int { get }
+  /// Whether odd parts go to a second sum.
+  static var hasTwoSums: Bool { get }
+  static func split(_ codes: Pairs, _ part: Int) -> Pairs
+  static func multiply(_ sum: Integers, _ codes: Pairs, _ factors: Pairs) -> Integers
+  static func join(_ first: Integers, _ second: Integers) -> Integers
+}
+
+#if KERNELS_AVX512BF16
+/// int8: factors of 16 bits as two bytes, the sum of high bytes in the first, that of low ones in the second.
+enum ByteOperand: CodedOperand {
+  @inline(__always) static var leftBytes: Int { 8 }
+  @inline(__always) static var parts: Int { 2 }
+  @inline(__always) static var hasTwoSums: Bool { true }
+  @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs { codes }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_dot_codes(sum, codes, factors) }
+  @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers {
+    attention_join_bytes(first, second)
+  }
+}
+
+/// int4: factors of 8 bits, low halves in the first sum, high ones in the second.
+enum NibbleOperand: CodedOperand {
+  @inline(__always) static var leftBytes: Int { 8 }
+  @inline(__always) static var parts: Int { 2 }
+  @inline(__always) static var hasTwoSums: Bool { true }
+  @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
+    part == 0 ? attention_low_nibbles(codes) : attention_high_nibbles(codes)
+  }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_dot_codes(sum, codes, factors) }
+  @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers {
+    attention_add_integers(first, second)
+  }
+}
+#else
+/// int8 without a dot product of bytes: even rows of a four, then odd ones, in 16 bits.
+enum ByteOperand: CodedOperand {
+  @inline(__always) static var leftBytes: Int { 8 }
+  @inline(__always) static var parts: Int { 2 }
+  @inline(__always) static var hasTwoSums: Bool { false }
+  @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
+    attention_shifted_bytes(codes, part == 0 ? 0 : 8, 0x00ff_00ff)
+  }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_add_integers(sum, attention_dot_halves(codes, factors)) }
+  @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers { first }
+}
+
+/// int4 likewise: even and odd rows of the first four of an eight, then of the second.
+enum NibbleOperand: CodedOperand {
+  @inline(__always) static var leftBytes: Int { 16 }
+  @inline(__always) static var parts: Int { 4 }
+  @inline(__always) static var hasTwoSums: Bool { false }
+  @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
+    attention_shifted_bytes(codes, part == 0 ? 0 : part == 1 ? 8 : part == 2 ? 4 : 12, 0x000f_000f)
+  }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_add_integers(sum, attention_dot_halves(codes, factors)) }
+  @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers { first }
+}
+#endif
+
+/// Most rows of a tile over 32 columns of codes, so that the sums for each 16 of them fit the registers.
+@inline(__always)
+var largestCodedTile: Int {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  return 6
+  #elseif KERNELS_AVX2
+  return 2
+  #else
+  return 1
+  #endif
+}
+
+/// The largest factor that meets a code of this kind.
+@inline(__always)
+func largestFactor(_ code: PageCode) -> Float {
+  #if KERNELS_AVX512BF16
+  return code.isInt4 ? 127 : 32_639
+  #else
+  return 32_639
+  #endif
+}
+
+/// Bytes of 16 factors.
+@inline(__always)
+func factorBytes(_ code: PageCode) -> Int {
+  #if KERNELS_AVX512BF16
+  return code.isInt4 ? 16 : 32
+  #else
+  return 32
+  #endif
+}
+
+/// 16 factors in the order in which products take them.
+@inline(__always)
+func storeFactors(_ to: UnsafeMutableRawPointer, _ factors: Integers, _ code: PageCode) {
+  #if KERNELS_AVX512BF16
+  if code.isInt4 {
+    attention_store_bytes(to, factors)
+    return
+  }
+  #endif
+  attention_store_factors(to, factors)
+}
+
+/// Rows of factors times one panel of codes.
+///
+/// Keys: result = rowScale·Σ + rowShift. Values: result += rowScale·(scale·Σ) + rowShift·zero, by column.
+struct CodedProduct {
+  var rows: Int
+  var left: Raw
+  var leftRowBytes: Int
+  /// Stored rows of `groupCount`·64 bytes; behind those of values their scales and zeros in f16.
+  var codes: Raw
+  var count: Int
+  /// Groups of 16 columns: 2, or 1 in a last panel of values.
+  var groupCount: Int
+  var rowScales: Floats
+  var rowShifts: Floats
+  var result: Floats
+  var resultStride: Int
+  var isValues: Bool
+  /// Whether the lines to come are asked for.
+  var asksAhead: Bool
+}
+
+/// One part of a stored row; `rows` and `groups` are literal.
+@inline(__always)
+func codedPart<O: CodedOperand, let rows: Int>(
+  _: O.Type, _ groups: Int, _ part: Int, _ sum0: inout InlineArray<rows, Integers>,
+  _ sum1: inout InlineArray<rows, Integers>, _ right0: Pairs, _ right1: Pairs, _ left: Raw,
+  _ leftRowBytes: Int
+) {
+  let codes0 = O.split(right0, part)
+  let codes1 = groups > 1 ? O.split(right1, part) : codes0
+  var row = 0
+  while row < rows {
+    let factors = attention_splat_pair(left + row * leftRowBytes + 4 * part)
+    sum0[unchecked: row] = O.multiply(sum0[unchecked: row], codes0, factors)
+    if groups > 1 { sum1[unchecked: row] = O.multiply(sum1[unchecked: row], codes1, factors) }
+    row += 1
+  }
+}
+
+/// Some rows times `groups` groups of 16 columns, two sums each.
+@inline(__always)
+func codedTile<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct
+) {
+  var first0 = InlineArray<rows, Integers>(repeating: Integers())
+  var first1 = InlineArray<rows, Integers>(repeating: Integers())
+  var second0 = InlineArray<rows, Integers>(repeating: Integers())
+  var second1 = InlineArray<rows, Integers>(repeating: Integers())
+  var left = p.left
+  var right = p.codes
+  var step = 0
+  while step < p.count {
+    if p.asksAhead { askAhead(right, 64 * groups) }
+    let right0 = attention_load_pairs(right)
+    let right1 = groups > 1 ? attention_load_pairs(right + 64) : right0
+    codedPart(operand, groups, 0, &first0, &first1, right0, right1, left, p.leftRowBytes)
+    if O.hasTwoSums {
+      codedPart(operand, groups, 1, &second0, &second1, right0, right1, left, p.leftRowBytes)
+    } else {
+      codedPart(operand, groups, 1, &first0, &first1, right0, right1, left, p.leftRowBytes)
+    }
+    if O.parts > 2 {
+      codedPart(operand, groups, 2, &first0, &first1, right0, right1, left, p.leftRowBytes)
+      codedPart(operand, groups, 3, &first0, &first1, right0, right1, left, p.leftRowBytes)
+    }
+    left += O.leftBytes
+    right += 64 * groups
+    step += 1
+  }
+  if p.isValues {
+    if p.asksAhead { askAhead(right, 64 * groups) }
+    let scale0 = attention_load_half(right)
+    let zero0 = attention_load_half(right + 32 * groups)
+    let scale1 = groups > 1 ? attention_load_half(right + 32) : scale0
+    let zero1 = groups > 1 ? attention_load_half(right + 96) : zero0
+    var row = 0
+    while row < rows {
+      let scale = attention_splat(p.rowScales[row])
+      let shift = attention_splat(p.rowShifts[row])
+      let to = p.result + row * p.resultStride
+      let sums0 = attention_from_integers(
+        O.join(first0[unchecked: row], second0[unchecked: row]))
+      attention_store(
+        to,
+        attention_fma(
+          sums0, attention_multiply(scale, scale0),
+          attention_fma(shift, zero0, attention_load(to))))
+      if groups > 1 {
+        let sums1 = attention_from_integers(
+          O.join(first1[unchecked: row], second1[unchecked: row]))
+        attention_store(
+          to + 16,
+          attention_fma(
+            sums1, attention_multiply(scale, scale1),
+            attention_fma(shift, zero1, attention_load(to + 16))))
+      }
+      row += 1
+    }
+    return
+  }
+  var row = 0
+  while row < rows {
+    let scale = attention_splat(p.rowScales[row])
+    let shift = attention_splat(p.rowShifts[row])
+    let to = p.result + row * p.resultStride
+    let sums0 = attention_from_integers(O.join(first0[unchecked: row], second0[unchecked: row]))
+    attention_store(to, attention_fma(sums0, scale, shift))
+    let sums1 = attention_from_integers(O.join(first1[unchecked: row], second1[unchecked: row]))
+    if groups > 1 { attention_store(to + 16, attention_fma(sums1, scale, shift)) }
+    row += 1
+  }
+}
+
+/// Keys and whole panels of values take two groups, a last panel of values perhaps one.
+@inline(__always)
+func codedRows<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
+) {
+  if p.groupCount > 1 {
+    codedTile(operand, shape, 2, p)
+  } else {
+    codedTile(operand, shape, 1, p)
+  }
+}
+
+// One function for each code and number of rows, as in Tiles.swift.
+@inline(never) func byteRows1(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows1(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
+}
+#if !KERNELS_BASELINE
+@inline(never) func byteRows2(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows2(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
+}
+#endif
+#if KERNELS_AVX512 || KERNELS_AVX512BF16
+@inline(never) func byteRows3(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows3(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
+}
+@inline(never) func byteRows4(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows4(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
+}
+@inline(never) func byteRows5(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows5(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
+}
+@inline(never) func byteRows6(_ p: CodedProduct) {
+  codedRows(ByteOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleRows6(_ p: CodedProduct) {
+  codedRows(NibbleOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
+}
+#endif
+
+/// At most `largestCodedTile` rows.
+@inline(never)
+func multiplyCoded(_ p: CodedProduct, _ code: PageCode) {
+  switch (code.isInt4, p.rows) {
+  #if !KERNELS_BASELINE
+  case (false, 2): byteRows2(p)
+  case (true, 2): nibbleRows2(p)
+  #endif
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  case (false, 3): byteRows3(p)
+  case (true, 3): nibbleRows3(p)
+  case (false, 4): byteRows4(p)
+  case (true, 4): nibbleRows4(p)
+  case (false, 5): byteRows5(p)
+  case (true, 5): nibbleRows5(p)
+  case (false, 6): byteRows6(p)
+  case (true, 6): nibbleRows6(p)
+  #endif
+  case (false, _): byteRows1(p)
+  case (true, _): nibbleRows1(p)
+  }
+}

@@ -1,0 +1,202 @@
+import Glibc
+import KernelTable
+import StreamingAttention
+import TestSupport
+import Testing
+
+@Suite("Attention over quantised pages against Double")
+struct CodedLeafTests {
+  static let instructionSets = InstructionSet.allCases.filter(\.isAvailable)
+
+  /// The largest error in units of its bound over all rows.
+  static func worstRatio(
+    _ leaf: CodedLeaf, _ instructionSet: InstructionSet, using generator: inout SeededGenerator
+  ) -> Double {
+    let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+    let result = leaf.run(numbers, instructionSet.kernels)
+    let twin = CodedLeafTwin(leaf, numbers, instructionSet)
+    var worst = 0.0
+    for row in 0..<leaf.rowCount {
+      let expected = twin.row(row)
+      let denominator = Double(result.denominators[row])
+      if expected.logSumExp == -.infinity {
+        let isEmpty = denominator == 0 && result.outputs[row].allSatisfy { $0 == 0 }
+        worst = max(worst, isEmpty ? 0 : .infinity)
+        continue
+      }
+      let lse = Double(result.maxima[row]) * log(2) + log(denominator)
+      worst = max(
+        worst, ReferenceRow.ratio(lse, expected.logSumExp, expected.logSumExpBound))
+      for channel in 0..<leaf.form.valueWidth {
+        worst = max(
+          worst,
+          ReferenceRow.ratio(
+            Double(result.outputs[row][channel]) / denominator, expected.output[channel],
+            expected.outputBound[channel]))
+      }
+    }
+    return worst
+  }
+
+  @Test("head dimensions, groups and codes", arguments: instructionSets)
+  func shapes(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 71)
+    for (index, (keyWidth, valueWidth)) in CodedPageTests.widths.enumerated() {
+      for (number, (keyCode, valueCode)) in CodedPageTests.codes.enumerated() {
+        var leaf = CodedLeaf()
+        let pairs = [0, keyWidth / 2, keyWidth / 4][(index + number) % 3]
+        leaf.form = PageForm(
+          keyWidth: keyWidth, valueWidth: valueWidth,
+          keyElement: StoredElement.allCases[(index + number) % 3],
+          valueElement: StoredElement.allCases[(index + 2 * number) % 3], keyCode: keyCode,
+          valueCode: valueCode, pairs: pairs, order: index % 2 == 0 ? .halves : .interleaved)
+        leaf.group = [1, 3, 4, 8][(index + number) % 4]
+        leaf.asksAhead = number % 2 == 1
+        leaf.entries = [(0..<64, true), (0..<64, true), (3..<61, true), (0..<50, false)]
+        leaf.secondRun = number % 2 == 0 ? 2 : .max
+        let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
+        #expect(worst <= 1, "\(instructionSet) \(leaf.form) group \(leaf.group)")
+      }
+    }
+  }
+
+  @Test("what a row sees, softcap, ALiBi and biases; several tokens", arguments: instructionSets)
+  func masks(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 72)
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4), (.int8, .int4)] {
+      for variant in 0..<8 {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(
+          keyWidth: 64, valueWidth: 64, keyCode: keyCode, valueCode: valueCode, pairs: 16)
+        leaf.group = [1, 3, 4, 8][variant % 4]
+        leaf.tokens = [1, 3, 70, 5][variant % 4]
+        leaf.basePosition = 262_143 - 4 * 64
+        leaf.entries = [(7..<64, true), (0..<64, true), (9..<10, true), (0..<64, true)]
+        leaf.visibility = Visibility(
+          isCausal: true, window: [Int.max, 100, 31, .max][variant / 2])
+        if variant % 2 == 1 { leaf.softcap = 3 }
+        if variant % 3 != 1 { leaf.slopes = (0..<leaf.group).map { 0.5 / Float(1 + $0) } }
+        leaf.hasBias = variant % 3 == 2
+        leaf.ahead = variant == 5 ? 40 : 0
+        if variant == 6 { leaf.hiddenRows = [0, leaf.rowCount - 1] }
+        leaf.deviation = 2
+        let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
+        #expect(worst <= 1, "\(instructionSet) \(keyCode) \(valueCode) variant \(variant)")
+      }
+    }
+  }
+
+  @Test(
+    "pages that are widened for many rows, or whose keys are still to be turned",
+    arguments: instructionSets)
+  func widened(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 73)
+    for (keyCode, valueCode) in CodedPageTests.codes {
+      for variant in 0..<6 {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(
+          keyWidth: 40, valueWidth: 80, keyElement: variant == 4 ? .bfloat16 : .float16,
+          keyCode: keyCode, valueCode: valueCode, pairs: 20,
+          order: variant % 2 == 0 ? .halves : .interleaved)
+        leaf.group = 4
+        leaf.tokens = variant < 3 ? 20 : 2
+        leaf.entries = [(0..<64, true), (0..<64, true), (0..<20, false)]
+        leaf.widensCodes = variant != 3 && variant != 5
+        leaf.widensPages = variant == 1
+        if variant >= 2 { leaf.turnedEntries = variant == 5 ? [0, 1, 2] : [0] }
+        let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
+        #expect(worst <= 1, "\(instructionSet) \(keyCode) \(valueCode) variant \(variant)")
+      }
+    }
+  }
+
+  @Test("a row has the same bits whatever rows stand beside it", arguments: instructionSets)
+  func bits(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 74)
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4)] {
+      var leaf = CodedLeaf()
+      leaf.form = PageForm(keyWidth: 80, valueWidth: 80, keyCode: keyCode, valueCode: valueCode)
+      leaf.group = 1
+      leaf.tokens = 30
+      leaf.entries = [(0..<64, true), (0..<64, true), (5..<64, true)]
+      leaf.visibility.window = 90
+      let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+      let all = leaf.run(numbers, instructionSet.kernels)
+      for token in [0, 1, 7, 24, 29] {
+        var alone = leaf
+        alone.tokens = 1
+        var own = numbers
+        own.queries = Array(numbers.queries[token * 80..<(token + 1) * 80])
+        own.positions = [numbers.positions[token]]
+        let row = alone.run(own, instructionSet.kernels)
+        #expect(row.maxima[0] == all.maxima[token])
+        #expect(row.denominators[0] == all.denominators[token])
+        #expect(row.outputs[0] == all.outputs[token])
+      }
+    }
+  }
+
+  @Test("a number that is not finite reaches exactly its row", arguments: instructionSets)
+  func notFinite(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 75)
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4)] {
+      for number in [Float.nan, .infinity, -.infinity] {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(keyWidth: 48, valueWidth: 48, keyCode: keyCode, valueCode: valueCode)
+        leaf.group = 3
+        leaf.tokens = 2
+        leaf.entries = [(0..<64, true), (0..<64, true)]
+        var numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        let good = leaf.run(numbers, instructionSet.kernels)
+        numbers.queries[4 * 48 + 17] = number
+        let result = leaf.run(numbers, instructionSet.kernels)
+        for row in 0..<6 where row != 4 { #expect(result.outputs[row] == good.outputs[row]) }
+        #expect(
+          result.outputs[4].allSatisfy { ($0 / result.denominators[4]).isNaN },
+          "\(instructionSet) \(number)")
+      }
+    }
+  }
+
+  /// Twins that are wrong in one place must be told apart, or the bounds are worth nothing.
+  @Test(
+    "bounds are narrow enough to see one scale a quarter too large",
+    arguments: instructionSets)
+  func mistakes(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 76)
+    var leaf = CodedLeaf()
+    leaf.form = PageForm(keyWidth: 64, valueWidth: 64)
+    leaf.entries = [(0..<64, true), (0..<64, true)]
+    let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+    let result = leaf.run(numbers, instructionSet.kernels)
+    // The first key channel's scale, a quarter larger.
+    let scale = Float16(numbers.pages[0].memory.half(0))
+    numbers.pages[0].memory.store((scale * (1 + 0x1p-2)).bitPattern, 0)
+    let twin = CodedLeafTwin(leaf, numbers, instructionSet)
+    var worst = 0.0
+    for row in 0..<leaf.rowCount {
+      let expected = twin.row(row)
+      for channel in 0..<64 {
+        worst = max(
+          worst,
+          ReferenceRow.ratio(
+            Double(result.outputs[row][channel] / result.denominators[row]),
+            expected.output[channel], expected.outputBound[channel]))
+      }
+    }
+    #expect(worst > 1, "\(instructionSet)")
+  }
+
+  @Test(
+    "errors of int8 and int4 against exact attention stay within the project's bars",
+    arguments: instructionSets)
+  func accuracy(instructionSet: InstructionSet) {
+    // 2,048 keys of normal data, scores of standard deviation 1: the median of 8 seeds.
+    for (code, bar) in [(PageCode.int8, 9e-3), (.int4, 0.125)] {
+      let errors = (0..<8).map { seed in
+        AccuracyCase(code: code).relativeError(instructionSet, seed: UInt64(80 + seed))
+      }.sorted()
+      #expect(errors[3] + errors[4] <= 2 * bar, "\(instructionSet) \(code) \(errors)")
+    }
+  }
+}
