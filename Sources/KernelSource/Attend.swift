@@ -28,6 +28,8 @@ struct Scratch {
   /// What an integer of each row of the block stands for, and what is added for the zeros.
   var rowScales: Floats
   var rowShifts: Floats
+  /// The latter for slots from 32 on, where values have scales of their own.
+  var laterShifts: Floats
   /// Queries and probabilities of the block as integers (`storeFactors`).
   var keyFactors: UnsafeMutableRawPointer
   var probabilityFactors: UnsafeMutableRawPointer
@@ -51,7 +53,8 @@ struct Scratch {
     channelZeros = channelScales + padded
     rowScales = channelZeros + padded
     rowShifts = rowScales + block
-    keyFactors = UnsafeMutableRawPointer(rowShifts + block)
+    laterShifts = rowShifts + block
+    keyFactors = UnsafeMutableRawPointer(laterShifts + block)
     probabilityFactors = keyFactors + block * padded * 2
   }
 }

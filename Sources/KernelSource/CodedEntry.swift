@@ -127,7 +127,7 @@ func advanceCodedRows(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
       scratch.probabilityFactors + row * rowBytes, scratch.rowScales + row,
-      scratch.rowShifts + row)
+      scratch.rowShifts + row, scratch.laterShifts + row)
     row += 1
   }
 }
@@ -144,26 +144,33 @@ func addCoded(
   let code = page.valueCode
   let padded = task.pointee.outputStride
   let rowBytes = 4 * factorBytes(code)
-  let count = 64 / rowsPerLane(code)
+  let count = slotsPerScale(code) / rowsPerLane(code)
+  let partBytes = rowBytes * slotsPerScale(code) / 64
   let tile = codedTileRows(tileRows)
   var at = page.values
   var channel = 0
   while channel < padded {
     let groups = padded - channel < 32 ? 1 : 2
-    var row = 0
-    while row < rows {
-      multiplyCoded(
-        CodedProduct(
-          rows: rows - row < tile ? rows - row : tile,
-          left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
-          codes: at, count: count, groupCount: groups, rowScales: scratch.rowScales + row,
-          rowShifts: scratch.rowShifts + row,
-          result: task.pointee.outputs + (firstRow + row) * padded + channel,
-          resultStride: padded, isValues: true, asksAhead: asksAhead && row == 0),
-        code)
-      row += tile
+    var first = 0
+    while first < 64 {
+      let isLater = first > 0
+      var row = 0
+      while row < rows {
+        multiplyCoded(
+          CodedProduct(
+            rows: rows - row < tile ? rows - row : tile,
+            left: Raw(scratch.probabilityFactors) + row * rowBytes + (isLater ? partBytes : 0),
+            leftRowBytes: rowBytes, codes: at, count: count, groupCount: groups,
+            rowScales: scratch.rowScales + row,
+            rowShifts: (isLater ? scratch.laterShifts : scratch.rowShifts) + row,
+            result: task.pointee.outputs + (firstRow + row) * padded + channel,
+            resultStride: padded, isValues: true, asksAhead: asksAhead && row == 0),
+          code)
+        row += tile
+      }
+      at += (count + 1) * groups * 64
+      first += slotsPerScale(code)
     }
-    at += (count + 1) * groups * 64
     channel += 16 * groups
   }
 }

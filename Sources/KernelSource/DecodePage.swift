@@ -11,6 +11,10 @@ func largestCode(_ code: PageCode) -> Float { code.isInt4 ? 15 : 255 }
 @inline(__always)
 func codeMask(_ code: PageCode) -> UInt32 { code.isInt4 ? 15 : 255 }
 
+/// Slots of a page that share the scales of their values.
+@inline(__always)
+func slotsPerScale(_ code: PageCode) -> Int { code.isInt4 ? 32 : 64 }
+
 /// Where row `row` of a four or an eight stands in its lane, in bits.
 @inline(__always)
 func codeShift(_ row: Int) -> Int32 { Int32(truncatingIfNeeded: (row & 3) * 8 + (row >> 2) * 4) }
@@ -56,23 +60,27 @@ func decodeValues(_ values: Raw, _ code: PageCode, _ columns: Int, _ target: Flo
   var column = 0
   while column < columns {
     let groups = columns - column < 32 ? 1 : 2
-    let factors = at + 64 / perLane * groups * 64
     let width = panelWidth(columns, column)
-    var group = 0
-    while group < groups {
-      let scale = attention_load_half(factors + 32 * group)
-      let zero = attention_load_half(factors + 32 * (groups + group))
-      let to = target + column / 64 * 64 * 64 + column % 64 + 16 * group
-      var slot = 0
-      while slot < 64 {
-        let codes = at + (slot / perLane * groups + group) * 64
-        attention_store(
-          to + slot * width, decode(codes, codeShift(slot & (perLane - 1)), mask, scale, zero))
-        slot += 1
+    var first = 0
+    while first < 64 {
+      let factors = at + slotsPerScale(code) / perLane * groups * 64
+      var group = 0
+      while group < groups {
+        let scale = attention_load_half(factors + 32 * group)
+        let zero = attention_load_half(factors + 32 * (groups + group))
+        let to = target + column / 64 * 64 * 64 + first * width + column % 64 + 16 * group
+        var slot = 0
+        while slot < slotsPerScale(code) {
+          let codes = at + (slot / perLane * groups + group) * 64
+          attention_store(
+            to + slot * width, decode(codes, codeShift(slot & (perLane - 1)), mask, scale, zero))
+          slot += 1
+        }
+        group += 1
       }
-      group += 1
+      at = factors + 64 * groups
+      first += slotsPerScale(code)
     }
-    at = factors + 64 * groups
     column += 16 * groups
   }
 }

@@ -204,17 +204,22 @@ func encodeValues(
   var column = 0
   while column < columns {
     let groups = columns - column < 32 ? 1 : 2
-    let factors = at + 64 / perLane * groups * 64
-    var group = 0
-    while group < groups {
-      let isEncoded = encodeColumns(
-        source + column / 64 * 64 * 64 + column % 64 + 16 * group, panelWidth(columns, column),
-        code,
-        low, high, at + 64 * group, groups * 64, factors + 32 * group, 32 * groups, squares)
-      if !isEncoded { isUsable = false }
-      group += 1
+    let width = panelWidth(columns, column)
+    var first = 0
+    while first < 64 {
+      let factors = at + slotsPerScale(code) / perLane * groups * 64
+      var group = 0
+      while group < groups {
+        let isEncoded = encodeColumns(
+          source + column / 64 * 64 * 64 + first * width + column % 64 + 16 * group, width, code,
+          low - first, high - first, at + 64 * group, groups * 64, factors + 32 * group,
+          32 * groups, squares + 16 * first)
+        if !isEncoded { isUsable = false }
+        group += 1
+      }
+      at = factors + 64 * groups
+      first += slotsPerScale(code)
     }
-    at = factors + 64 * groups
     column += 16 * groups
   }
   var worst: Float = 0
@@ -227,7 +232,7 @@ func encodeValues(
   return isUsable ? errorBound(worst, columns) : .infinity
 }
 
-/// 16 value channels: their scales, zeros and codes, and Σ (v − v̂)² of each slot; false if a number cannot be stored.
+/// 16 value channels at slots that share scales, of which `low..<high` count: their scales, zeros and codes, and Σ (v − v̂)² of each slot; false if a number cannot be stored.
 @inline(__always)
 func encodeColumns(
   _ source: Floats, _ stride: Int, _ code: PageCode, _ low: Int, _ high: Int,
@@ -236,6 +241,7 @@ func encodeColumns(
 ) -> Bool {
   let perLane = rowsPerLane(code)
   let top = largestCode(code)
+  let (low, high) = (low > 0 ? low : 0, high < slotsPerScale(code) ? high : slotsPerScale(code))
   var smallest = attention_splat(.infinity)
   var largest = attention_splat(-.infinity)
   var sizes = Vector()
@@ -271,7 +277,7 @@ func encodeColumns(
   let zero = attention_load_half(scales + zeroOffset)
   let most = attention_splat(top)
   slot = 0
-  while slot < 64 {
+  while slot < slotsPerScale(code) {
     var word = Pairs()
     var row = 0
     while row < perLane {

@@ -98,12 +98,13 @@ func rescale(
 /// `advance` for values in codes: probabilities become integers, `largestFactor` for the largest score of the page.
 ///
 /// Relative to the page, so that those of a page with low scores are as fine as any. ℓ sums the integers, so that the
-/// weights of a row add up to one. `scale` gets what one of them stands for, `shift` their sum, which weighs the zeros.
+/// weights of a row add up to one. `scale` gets what one of them stands for, `shift` their sum, which weighs the zeros; `laterShift`
+/// that of slots from 32 on where they have zeros of their own, and `shift` that of the others.
 @inline(__always)
 func advanceCoded(
   _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
   _ outputStride: Int, _ code: PageCode, _ target: UnsafeMutableRawPointer, _ scale: Floats,
-  _ shift: Floats
+  _ shift: Floats, _ laterShift: Floats
 ) {
   let (s0, s1, s2, s3) = seenScores(scores, slots)
   let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
@@ -121,6 +122,7 @@ func advanceCoded(
     }
     scale.pointee = 0
     shift.pointee = 0
+    laterShift.pointee = 0
     return
   }
   var sum = attention_load(lanes)
@@ -137,11 +139,17 @@ func advanceCoded(
   storeFactors(target + factorBytes(code), p1, code)
   storeFactors(target + 2 * factorBytes(code), p2, code)
   storeFactors(target + 3 * factorBytes(code), p3, code)
-  let total = attention_add_integers(
-    attention_add_integers(p0, p1), attention_add_integers(p2, p3))
+  let early = attention_add_integers(p0, p1)
+  let late = attention_add_integers(p2, p3)
+  let total = attention_add_integers(early, late)
   attention_store(lanes, attention_fma(attention_from_integers(total), unit, sum))
   attention_store_first(scale, unit)
-  shift.pointee = scale.pointee * Float(attention_sum_integers(total))
+  if slotsPerScale(code) < 64 {
+    shift.pointee = scale.pointee * Float(attention_sum_integers(early))
+    laterShift.pointee = scale.pointee * Float(attention_sum_integers(late))
+  } else {
+    shift.pointee = scale.pointee * Float(attention_sum_integers(total))
+  }
 }
 
 /// p·top to the nearest integer.

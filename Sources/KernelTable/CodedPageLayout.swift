@@ -10,7 +10,7 @@
 /// | int8 keys | `scale[c]`, `zero[c]`, then codes `[2 panels of 32 slots][channel four][slot][4]` |
 /// | int4 keys | `2 × (scale[c], zero[c], codes [channel eight][32 slots][4])`, so scales hold for 32 slots |
 /// | int8 values | `panels of 32 × (codes [slot four][channel][4], scale[32], zero[32])`, scales for the page |
-/// | int4 values | the same with `[slot eight]` |
+/// | int4 values | `panels of 32 × 2 × (codes [slot eight][channel][4], scale[32], zero[32])`, scales for 32 slots |
 ///
 /// Keys are in rotary order as those of f16 are: first members of the pairs, second members, the rest. What is not
 /// quantised lies as in a plain page. Keys and values begin at a multiple of 64 bytes.
@@ -37,7 +37,7 @@ package struct CodedPageLayout: Sendable, Equatable {
       switch valueCode {
       case .none: valueChannels * (valueElement == .float32 ? 256 : 128)
       case .int8: valueChannels * 68
-      case .int4: valueChannels * 36
+      case .int4: valueChannels * 40
       }
     pageBytes = valueOffset + valueBytes
   }

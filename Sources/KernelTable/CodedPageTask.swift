@@ -1,7 +1,7 @@
 /// A plain page that becomes a quantised one, or the other way round.
 ///
-/// Quantising reads the live slots only, and every other slot decodes to some finite number. A scale group (a key channel over
-/// 64 or 32 slots, a value channel over the page) gets the largest f16 zero that is not above its numbers and an f16 scale by
+/// Quantising reads the live slots only, and every other slot decodes to some finite number. A scale group (a channel
+/// over 64 slots, or 32 in 4 bits) gets the largest f16 zero that is not above its numbers and an f16 scale by
 /// which the largest code reaches them; a code is the nearest one, so a number is off by about half a scale at most. Widening writes all 64
 /// slots of the plain page, each number rounded to nearest even.
 @unsafe package struct CodedPageTask {

@@ -17,7 +17,8 @@ public struct DecoderInput: Sendable, Equatable {
 /// Runs a model over the sequences of a cache of its own.
 ///
 /// Used by one thread at a time; the work inside a call is shared among the workers. The result of a row depends on
-/// its sequence alone: not on the batch or the workers, to the last bit, and not on chunks below 8,192 tokens.
+/// its sequence alone: not on the batch or the workers, to the last bit, and not on chunks below 8,192 tokens unless the
+/// cache is quantised: a step reads its own tokens before they are.
 public final class Decoder {
   /// The weights.
   public let model: DecoderModel
@@ -47,12 +48,13 @@ public final class Decoder {
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - workers: Who computes.
   ///   - memoryLimit: The most page memory in bytes; what the machine allows if nil.
+  ///   - fullPrecision: What a quantised cache keeps in 16 bits beside the newest pages.
   /// - Throws: ``ModelError``.
   public init(
     model: DecoderModel, keyType: ElementType = .float16, valueType: ElementType = .float16,
     maximumContext: Int, extensionStart: Int? = nil,
     alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon, workers: Workers,
-    memoryLimit: Int? = nil
+    memoryLimit: Int? = nil, fullPrecision: FullPrecision = .sinks
   ) throws(ModelError) {
     precondition(maximumContext >= 1, "a context of \(maximumContext) tokens")
     self.model = model
@@ -61,7 +63,7 @@ public final class Decoder {
     do throws(CacheError) {
       cache = try KVCache(
         layers: model.cacheShapes(keyType: keyType, valueType: valueType),
-        memoryLimit: memoryLimit)
+        memoryLimit: memoryLimit, fullPrecision: fullPrecision)
     } catch {
       throw .attention(.cache(error))
     }

@@ -9,8 +9,11 @@ struct ModelOptions {
       "--weight-type", "T",
       "How weights are held: f32, f16, bf16, or file for the file's own 4 to 8 bits (8-bit activations: fastest, within "
         + "half a percent of f32's perplexity). Default: file."),
-    Option("--key-type", "T", "How cached keys are held: f32, f16 or bf16. Default: f16."),
-    Option("--value-type", "T", "How cached values are held: f32, f16 or bf16. Default: f16."),
+    Option(
+      "--key-type", "T", "How cached keys are held: f32, f16, bf16, int8 or int4. Default: f16."),
+    Option(
+      "--value-type", "T", "How cached values are held: f32, f16, bf16, int8 or int4. Default: f16."
+    ),
     Option(
       "--threads", "N",
       "Threads that compute, 1 to 1024. Default: one for each CPU that this process may use."),

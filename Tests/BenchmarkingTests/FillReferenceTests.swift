@@ -16,8 +16,8 @@ import Testing
     var tokens = ReferenceTokens(keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
     var (keys, values): ([Double], [Double]) = ([], [])
     try cache.forEachLiveEntry(of: fill.ids[0], table: 0) { entry in
-      stored.readKeys(page: entry.page, into: &keys)
-      stored.readValues(page: entry.page, into: &values)
+      stored.readKeys(of: entry, into: &keys)
+      stored.readValues(of: entry, into: &values)
       for slot in entry.slots {
         var key = [Float](repeating: 0, count: shape.keyWidth)
         for (row, channel) in channels.enumerated() where channel >= 0 {
@@ -41,7 +41,7 @@ import Testing
 
   @Test(
     "Double over the pages equals the twin over a list of tokens",
-    arguments: ElementType.allCases, FillCase.Positions.allCases)
+    arguments: ElementType.plainCases, FillCase.Positions.allCases)
   func equalsTwin(type: ElementType, positions: FillCase.Positions) throws {
     // Every masking with its own way to store keys.
     for masking in 0..<3 {
@@ -114,7 +114,8 @@ import Testing
     #expect(try error(1..<2).l2 == .infinity)
   }
 
-  @Test("the engine's error on plain data is what the types allow", arguments: ElementType.allCases)
+  @Test(
+    "the engine's error on plain data is what the types allow", arguments: ElementType.plainCases)
   func engineError(type: ElementType) throws {
     let example = FillCase(
       keyType: type, valueType: type, kvHeads: 2, group: 4, keyWidth: 128, valueWidth: 128)

@@ -27,8 +27,8 @@ import Testing
           lowest = min(lowest, address)
           pages.entries.append(entry)
           pages.offsets.append(address)
-          stored.readKeys(page: entry.page, into: &keys)
-          stored.readValues(page: entry.page, into: &values)
+          stored.readKeys(of: entry, into: &keys)
+          stored.readValues(of: entry, into: &values)
           var numbers: [UInt64] = []
           for slot in entry.slots {
             for row in 0..<stored.keyRows { numbers.append(keys[row * 64 + slot].bitPattern) }

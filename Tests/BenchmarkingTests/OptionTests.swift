@@ -28,6 +28,14 @@ struct OptionTests {
     #expect(options.alibiEpsilon == nil)
   }
 
+  @Test("quantised types are read as others are")
+  func codes() throws {
+    let read = try options(
+      "decode", nil, ["--key-type": "int8,int4,f16", "--value-type": "int4,int4,bf16"])
+    #expect(read.types.map(\.name) == ["int8/int4", "int4", "f16/bf16"])
+    #expect(try options("append", nil, ["--key-type": "int8"]).types.map(\.name) == ["int8"])
+  }
+
   @Test("every option is read")
   func everything() throws {
     let options = try options(

@@ -120,6 +120,21 @@ struct RunTests {
     #expect(!passed)
   }
 
+  @Test("quantised pages are measured and compared with Double")
+  func quantized() throws {
+    for (mode, values) in [
+      ("decode", ["--context": "1000", "--position": "none,rope,alibi"]),
+      ("prefill", ["--context": "1000", "--query-length": "30", "--position": "rope"]),
+      ("append", ["--context": "1000", "--position": "rope", "--repeat": "100"]),
+    ] {
+      var values = values
+      values["--key-type"] = "int8,int4,f16"
+      let (records, allPassed, error) = try run(mode, values)
+      #expect(error == nil && allPassed)
+      #expect(Set(records.compactMap(\.keyType)) == ["int8", "int4", "f16"])
+    }
+  }
+
   @Test("plain keys are checked against Double, and a horizon against the dense answer")
   func plain() throws {
     let (records, allPassed, error) = try run(

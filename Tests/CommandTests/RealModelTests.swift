@@ -46,4 +46,19 @@ struct RealModelTests {
       #expect(abs(extended.perplexity / plain.perplexity - 1) <= 0.05, "\(scaling)")
     }
   }
+
+  @Test("quantised caches keep the perplexity of one in f16, read in steps of 64 tokens")
+  func quantizedCaches() throws {
+    let ids = try Fixtures.json("real/smollm2_logprobs_4k.json", as: Text.self).ids
+    // With activations in 8 bits perplexity moves by 0.2 % as soon as other bits go before.
+    func perplexity(_ type: String) throws -> Double {
+      try LogitsRun.report(
+        model: try Models.smolLM2(), ids: ids,
+        ["--chunk", "64", "--weight-type", "f16", "--key-type", type, "--value-type", type]
+      ).perplexity
+    }
+    let plain = try perplexity("f16")
+    #expect(try perplexity("int8") <= 1.001 * plain)
+    #expect(try perplexity("int4") <= 1.015 * plain)
+  }
 }

@@ -95,7 +95,8 @@ final class AttentionMeasurement {
         layer: layer, queries: asked.span, output: output.span, for: variant.engine, rows: rows
       ).l2
     }
-    return PlainCheck.dense(error: error, types: cache.types)
+    return PlainCheck.dense(
+      error: error, types: cache.types, instructionSet: variant.engine.instructionSet)
   }
 
   /// Relative L2 error against Double of the newest row of one KV head's query heads.

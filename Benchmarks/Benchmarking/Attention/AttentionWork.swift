@@ -17,7 +17,7 @@ package struct AttentionWork: Sendable, Equatable {
 
   /// Bytes of keys and values of all live tokens.
   package var bytes: Int {
-    context.total * shape.kvHeads * shape.headDimension * (types.key.bytes + types.value.bytes)
+    context.total * shape.kvHeads * types.tokenBytes(headDimension: shape.headDimension)
   }
 
   /// Additions and multiplications of q·k, causal: two for each channel, query head and visible key.

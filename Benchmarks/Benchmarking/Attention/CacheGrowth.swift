@@ -61,6 +61,7 @@ struct CacheGrowth {
 
   /// Attends from the newest token of what has grown, in every layer.
   func check() throws(BenchmarkError) -> CheckedAnswer {
+    if cache.types.isQuantized { return try checkCodes() }
     let engine = variant.engine
     var found = SelfCheck()
     do throws(AttentionError) {
@@ -78,6 +79,34 @@ struct CacheGrowth {
       }
     } catch {
       throw .attention(error)
+    }
+    return CheckedAnswer(passed: found.passed, maximumError: found.maximumError)
+  }
+
+  /// As `check`, against Double over what is stored: no key was planted among codes.
+  private func checkCodes() throws(BenchmarkError) -> CheckedAnswer {
+    let (engine, fill) = (variant.engine, cache.fill)
+    var found = SelfCheck()
+    for layer in keys.indices {
+      let asked = fill.plainQueries(layer: layer, for: engine, rows: 1)
+      var output = [Float](repeating: 0, count: asked.count)
+      do throws(AttentionError) {
+        try engine.begin(cache.requests(rows: 1))
+        defer { engine.abandon() }
+        var span = output.mutableSpan
+        try engine.attend(layer: layer, queries: asked.span, into: &span)
+      } catch {
+        throw .attention(error)
+      }
+      let answers = output
+      let error = try BenchmarkError.wrapping { () throws(FillError) in
+        try fill.relativeError(
+          layer: layer, queries: asked.span, output: answers.span, for: engine, rows: 1
+        ).l2
+      }
+      found.merge(
+        PlainCheck.dense(
+          error: error, types: cache.types, instructionSet: engine.instructionSet))
     }
     return CheckedAnswer(passed: found.passed, maximumError: found.maximumError)
   }

@@ -39,7 +39,7 @@ struct EditTimes {
       var held = 0
       while held < length {
         let count = min(4_096, length - held)
-        cache.commit(try cache.reserve([SlotRequest(sequence, appending: count)]))
+        cache.commitUnwritten(try cache.reserve([SlotRequest(sequence, appending: count)]))
         held += count
       }
       try measure(cache, sequence, repeats: repeats)

@@ -1,3 +1,4 @@
+import KernelTable
 import StreamingAttention
 
 /// Checks of outputs over keys among which none was planted.
@@ -26,7 +27,21 @@ enum PlainCheck {
   /// Scores have deviation 1 here, so a relative error of them or of the probabilities is one of the output. In bf16
   /// queries and probabilities are off by 2⁻⁹ at most each: four times 2⁻⁸. In f32 a leaf's sums of 2,048 slots are
   /// off by about √2,048 · 2⁻²⁴: four times that.
-  static func dense(error: Double, types: StoredTypes) -> SelfCheck {
+  ///
+  /// Queries and probabilities that meet codes are integers of at most `top`, off by 0.29 where the largest is `top`. With normal
+  /// data a channel is a third of the largest, and its codes are 3.2 times their deviation from 0: 2.8 ÷ top for the scores. A
+  /// probability is a third of its page's largest: 1 ÷ top. Together 3 ÷ top, and four times that; `top` is 127 for int4 with dot
+  /// products of bytes, 32,639 otherwise.
+  static func dense(
+    error: Double, types: StoredTypes, instructionSet: InstructionSet
+  ) -> SelfCheck {
+    if types.isQuantized {
+      let hasInt4 = types.key == .int4 || types.value == .int4
+      let tolerance =
+        12 / (hasInt4 && instructionSet == .avx512bf16 ? 127.0 : 32_639)
+        + 4 * 2_048.0.squareRoot() * 0x1p-24
+      return SelfCheck(maximumError: error, tolerance: tolerance, ratio: error / tolerance)
+    }
     let isRounded = types.key == .bfloat16 || types.value == .bfloat16
     let tolerance = isRounded ? 4 * 0x1p-8 : 4 * 2_048.0.squareRoot() * 0x1p-24
     return SelfCheck(maximumError: error, tolerance: tolerance, ratio: error / tolerance)

@@ -56,7 +56,7 @@ struct DoubleAttention: Sendable {
     var anchor: Int?
     var queries: [[Double]] = []
     for entry in entries {
-      pages.readKeys(page: entry.page, into: &keys)
+      pages.readKeys(of: entry, into: &keys)
       var keyAnchor = entry.anchor
       if let rotary, entry.epoch != epoch {
         turn(&keys, entry, by: rotary, channels: channels)
@@ -66,7 +66,7 @@ struct DoubleAttention: Sendable {
         queries = rows.map { prepared($0, anchor: keyAnchor, channels: channels) }
         anchor = keyAnchor
       }
-      pages.readValues(page: entry.page, into: &values)
+      pages.readValues(of: entry, into: &values)
       for (index, row) in rows.enumerated() {
         Self.multiply(queries[index], keys, &scores)
         advance(&states[index], row, entry, &scores, values, width)

@@ -1,11 +1,11 @@
 package import StreamingAttention
 
 extension ElementType {
-  /// `x` as the cache stores it: rounded to nearest, ties to even.
+  /// `x` as the cache writes it: rounded to nearest, ties to even; in a quantised cache, before it is quantised.
   package func stored(_ x: Double) -> Double {
     switch self {
     case .float32: Double(Float(x))
-    case .float16: Double(Float16(x))
+    case .float16, .int8, .int4: Double(Float16(x))
     case .bfloat16:
       // 45 bits less than a Double has; the exponents of interest are far from either end.
       x == 0 ? 0 : (x / (x.ulp * 0x1p45)).rounded(.toNearestOrEven) * (x.ulp * 0x1p45)

@@ -1,3 +1,4 @@
+import KernelTable
 import StreamingAttention
 
 /// Reads the pages of one layer and KV head back as numbers.
@@ -10,12 +11,14 @@ import StreamingAttention
 
   private let shape: LayerShape
   private let valueOffset: Int
+  private let codedValueOffset: Int
   private let pages: UnsafePointer<UnsafeMutableRawPointer?>
 
   init(_ cache: KVCache, layer: Int, kvHead: Int) {
     shape = cache.layers[layer]
     let layout = cache.layout(ofLayer: layer)
     (keyRows, valueWidth, valueOffset) = (layout.keyRows, shape.valueWidth, layout.valueOffset)
+    codedValueOffset = cache.codedLayout(ofLayer: layer).valueOffset
     unsafe pages = cache.pageAddresses(layer: layer, kvHead: kvHead)
   }
 
@@ -35,9 +38,16 @@ import StreamingAttention
     return channels + [Int](repeating: -1, count: keyRows - shape.keyWidth)
   }
 
-  /// Writes a page's keys as `[row][slot]`, all 64 slots.
-  func readKeys(page: Int, into keys: inout [Double]) {
+  /// Writes the keys of an entry's page as `[row][slot]`, all 64 slots.
+  func readKeys(of entry: LiveEntry, into keys: inout [Double]) {
+    let page = entry.page
     keys.removeAll(keepingCapacity: true)
+    if entry.isCoded, shape.keyCode != .none {
+      for row in 0..<keyRows {
+        for slot in 0..<PageLayout.slots { keys.append(codedKey(page, row, slot)) }
+      }
+      return
+    }
     let isPaired = shape.keyType == .bfloat16
     for row in 0..<keyRows {
       for slot in 0..<PageLayout.slots {
@@ -50,9 +60,17 @@ import StreamingAttention
     }
   }
 
-  /// Writes a page's values as `[slot][channel]`, all 64 slots.
-  func readValues(page: Int, into values: inout [Double]) {
+  /// Writes the values of an entry's page as `[slot][channel]`, all 64 slots.
+  func readValues(of entry: LiveEntry, into values: inout [Double]) {
+    let page = entry.page
+    let valueOffset = entry.isCoded ? codedValueOffset : valueOffset
     values.removeAll(keepingCapacity: true)
+    if entry.isCoded, shape.valueCode != .none {
+      for slot in 0..<PageLayout.slots {
+        for channel in 0..<valueWidth { values.append(codedValue(page, channel, slot)) }
+      }
+      return
+    }
     let columns = (valueWidth + 15) / 16 * 16
     for slot in 0..<PageLayout.slots {
       for panel in stride(from: 0, to: valueWidth, by: PageLayout.panelWidth) {
@@ -70,6 +88,50 @@ import StreamingAttention
     }
   }
 
+  /// A key's number from its code, scale and zero (`CodedPageLayout`).
+  private func codedKey(_ page: Int, _ row: Int, _ slot: Int) -> Double {
+    let padded = (shape.keyWidth + 15) / 16 * 16
+    let isInt4 = shape.keyCode == .int4
+    let rows = isInt4 ? 8 : 4
+    let panelBytes = (shape.keyWidth + rows - 1) / rows * 128
+    // int4 has scales for each panel of 32 slots.
+    let factors = isInt4 ? slot / 32 * (4 * padded + panelBytes) : 0
+    let panel = factors + 4 * padded + (isInt4 ? 0 : slot / 32 * panelBytes)
+    // SAFETY: an entry's page is as long as its layout says.
+    return unsafe decoded(
+      address(page), code: panel + row / rows * 128 + slot % 32 * 4 + row % 4,
+      isUpper: row % 8 > 3, isInt4: isInt4, scale: factors + 2 * row,
+      zero: factors + 2 * (padded + row))
+  }
+
+  private func codedValue(_ page: Int, _ channel: Int, _ slot: Int) -> Double {
+    let columns = (valueWidth + 15) / 16 * 16
+    let isInt4 = shape.valueCode == .int4
+    let rows = isInt4 ? 8 : 4
+    let (panel, column) = (channel / 32, channel % 32)
+    let width = min(32, columns - 32 * panel)
+    // int4 has scales for 32 slots.
+    let slots = isInt4 ? 32 : 64
+    let part = slots * 4 / rows + 4
+    let start =
+      codedValueOffset + panel * 32 * part * (64 / slots) + slot / slots * width * part
+    let factors = start + (part - 4) * width
+    // SAFETY: an entry's page is as long as its layout says.
+    return unsafe decoded(
+      address(page), code: start + (slot % slots / rows * width + column) * 4 + slot % 4,
+      isUpper: slot % 8 > 3, isInt4: isInt4, scale: factors + 2 * column,
+      zero: factors + 2 * (width + column))
+  }
+
+  @unsafe private func decoded(
+    _ page: UnsafeMutableRawPointer, code: Int, isUpper: Bool, isInt4: Bool, scale: Int, zero: Int
+  ) -> Double {
+    let byte = unsafe page.load(fromByteOffset: code, as: UInt8.self)
+    let code = isInt4 ? (isUpper ? byte >> 4 : byte & 15) : byte
+    return unsafe number(page + zero, 0, .float16) + number(page + scale, 0, .float16)
+      * Double(code)
+  }
+
   @unsafe private func address(_ page: Int) -> UnsafeMutableRawPointer {
     guard let address = unsafe pages[page] else {
       preconditionFailure("page \(page) has no address")
@@ -84,7 +146,7 @@ import StreamingAttention
     switch type {
     case .float32:
       return Double(unsafe start.load(fromByteOffset: 4 * index, as: Float.self))
-    case .float16:
+    case .float16, .int8, .int4:
       // By integers: a conversion is a library call where the processor is unknown.
       let bits = UInt32(unsafe start.load(fromByteOffset: 2 * index, as: UInt16.self))
       let magnitude =

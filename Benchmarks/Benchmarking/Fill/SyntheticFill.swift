@@ -137,7 +137,7 @@ package final class SyntheticFill {
         remaining[index] -= count
       }
       try FillError.wrapping { () throws(CacheError) in
-        cache.commit(try cache.reserve(requests))
+        cache.commitUnwritten(try cache.reserve(requests))
       }
     }
     for (id, sequence) in zip(ids, sequences) where sequence.filled == 0 {

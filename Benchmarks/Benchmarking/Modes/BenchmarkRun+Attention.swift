@@ -50,7 +50,9 @@ extension BenchmarkRun {
         shape: options.shape, types: types, context: context, cycle: cycle, appended: appended,
         position: position, rows: rows,
         options: FillOptions(
-          seed: options.seed, needles: options.needles, anchorRun: options.anchorRun,
+          seed: options.seed,
+          // What a planted key makes of the codes beside it has no closed form: Double over the pages as stored has.
+          needles: types.isQuantized ? .none : options.needles, anchorRun: options.anchorRun,
           rotation: options.keyRotation, steepestSlope: steepest)),
       workers: allWorkers, instructionSet: options.instructionSets[0],
       cancellation: cancellation

@@ -167,10 +167,12 @@ extension BenchmarkRun {
     // Activations in 8 bits are about as coarse as bf16.
     let isCoarse = model.weightType == .bfloat16 || model.weightType == .file
     let narrowest =
-      isCoarse || types.key == .bfloat16 || types.value == .bfloat16
-      ? ElementType.bfloat16
-      : types.key == .float32 && types.value == .float32
-        && model.weightType == .float32 ? .float32 : .float16
+      types.key == .int4 || types.value == .int4
+      ? ElementType.int4
+      : isCoarse || types.key == .bfloat16 || types.value == .bfloat16
+        ? .bfloat16
+        : types.key == .float32 && types.value == .float32
+          && model.weightType == .float32 ? .float32 : .float16
     let tolerance = LogitComparison.tolerance(layers: shape.layers, narrowest: narrowest)
     record.selfCheck = CheckedAnswer(
       passed: measured.value.difference <= tolerance, maximumError: measured.value.difference)

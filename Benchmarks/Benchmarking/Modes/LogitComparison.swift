@@ -26,9 +26,16 @@ enum LogitComparison {
   ///
   /// Each layer rounds what it reads and writes twice (attention and feed-forward) to the narrowest type's u: as
   /// independent errors these add up to u·√(2·layers) of the stream. They are let grow twofold on the way, through
-  /// normalisations and the softmax.
+  /// normalisations and the softmax. Codes are the same for both; queries and probabilities that meet those of int4 are off by
+  /// 3 ÷ 127 (`PlainCheck`), those that meet int8 by less than f16.
   static func tolerance(layers: Int, narrowest: ElementType) -> Double {
-    let unit = narrowest == .bfloat16 ? 0x1p-8 : narrowest == .float16 ? 0x1p-11 : 0x1p-24
+    let unit =
+      switch narrowest {
+      case .float32: 0x1p-24
+      case .float16, .int8: 0x1p-11
+      case .bfloat16: 0x1p-8
+      case .int4: 3.0 / 127
+      }
     return 2 * unit * Double(2 * layers).squareRoot()
   }
 }

@@ -13,7 +13,7 @@ extension BenchmarkOptions {
     ] + DriverOption.heads + [
       DriverOption(
         name: "--key-type", value: "LIST",
-        help: "How keys are stored: f32, f16, bf16. Default: all three."),
+        help: "How keys are stored: f32, f16, bf16, int8, int4. Default: the first three."),
       DriverOption(
         name: "--value-type", value: "LIST",
         help: "How values are stored, one type or one for each key type. Default: as keys."),

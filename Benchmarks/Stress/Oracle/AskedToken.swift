@@ -25,6 +25,7 @@ struct AskedToken {
   private let value: [Double]
   private let logSumExp: Double
   private let scoreError: Double
+  private let valueError: Double
 
   /// Asks for the token at `index` from the newest position of `list`.
   init(
@@ -43,10 +44,13 @@ struct AskedToken {
     value = rows.value(layer: layer, kvHead: kvHead, token: token).map(types.value.stored)
     let bias = attention.alibi.map { Double($0.slopes[queryHead]) * Double(distance) } ?? 0
     logSumExp = Self.score - bias
-    // Query and key point the same way, so Σ|q·k| is at most their score (Cauchy).
+    let (units, rewrites) = (RoundingUnits(types), list.rewrites[index])
+    // Query and key point the same way, so Σ|q·k| is at most their score (Cauchy). Errors of codes are independent: five
+    // times their root mean square, and as far as a code can be off at most (√12 ÷ 2 times it) for a single channel.
     scoreError =
-      Self.score * RoundingUnits(types).score(rewrites: list.rewrites[index])
-      + 4 * Rounding.f32 * (Self.score + bias)
+      Self.score * units.score(rewrites: rewrites) + 4 * Rounding.f32 * (Self.score + bias)
+      + 5 * Self.score * units.codeError(units.keyCode, rewrites: rewrites) / square.squareRoot()
+    valueError = Self.mixture + 2 * units.codeError(units.valueCode, rewrites: rewrites)
   }
 
   /// How far back a query head can see a token well: a bias of 8 leaves it e^28.
@@ -60,7 +64,7 @@ struct AskedToken {
     let difference = Double(received) - logSumExp
     guard difference >= -scoreError, difference <= scoreError + Self.others else { return .unclear }
     for (channel, number) in zip(value, output)
-    where !((Double(number) - channel).magnitude <= Self.mixture) {
+    where !((Double(number) - channel).magnitude <= valueError) {
       return .unclear
     }
     return .right

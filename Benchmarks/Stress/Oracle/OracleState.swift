@@ -23,11 +23,15 @@ struct OracleState: Sendable {
   var errorValues = 0.0
   /// Σ w²·|v|².
   var valueSquares = 0.0
+  /// Σ w²·c², of values that are off by c in the root mean square.
+  var codeSquares = 0.0
 
   init(width: Int) { output = [Double](repeating: 0, count: width) }
 
-  /// Adds a token, whose score may be off by `error`.
-  mutating func add(score: Double, error: Double, value: [Double], square: Double) {
+  /// Adds a token, whose score may be off by `error`, and whose value in each direction by four times `codeError`.
+  mutating func add(
+    score: Double, error: Double, value: [Double], square: Double, codeError: Double = 0
+  ) {
     if score > maximum { rescale(to: score) }
     let weight = exp(score - maximum)
     denominator += weight
@@ -37,6 +41,7 @@ struct OracleState: Sendable {
     errorSquares += weightSquare * errorSquare
     errorValues += weightSquare * errorSquare * square
     valueSquares += weightSquare * square
+    codeSquares += weightSquare * codeError * codeError * Double(value.count)
   }
 
   mutating func merge(_ other: OracleState) {
@@ -51,6 +56,7 @@ struct OracleState: Sendable {
     errorSquares += other.errorSquares
     errorValues += other.errorValues
     valueSquares += other.valueSquares
+    codeSquares += other.codeSquares
   }
 
   private mutating func rescale(to top: Double) {
@@ -63,6 +69,7 @@ struct OracleState: Sendable {
     errorSquares *= factor * factor
     errorValues *= factor * factor
     valueSquares *= factor * factor
+    codeSquares *= factor * factor
   }
 
   /// How far an output and its log-sum-exp are from this state: above 1 if by more than rounding explains.
@@ -79,7 +86,7 @@ struct OracleState: Sendable {
     let values = valueSquares / square
     let variance =
       2 * (errorValues / square + norm * errorSquares / square)
-      + 16 * units.probability * units.probability * values
+      + 16 * (units.probability * units.probability * values + codeSquares / square)
       + RoundingUnits.sum * RoundingUnits.sum * (norm + values)
     let largest = 3.5 * Double(output.count).squareRoot()
     let tolerance = variance.squareRoot() * exp(2 * scoreError) + 2 * skippedMass * largest + 1e-30

@@ -9,6 +9,9 @@ struct RoundingUnits: Sendable {
   let query: Double
   /// A probability where it meets stored values.
   let probability: Double
+  /// A channel of a quantised key or value, root mean square; once more for each time that it may have been quantised again.
+  let keyCode: Double
+  let valueCode: Double
 
   /// f32 in a score: 16 roundings of a prepared query's channel, one of the caller's, two of the score, three of a
   /// key turned once more, the exponential and its rescalings.
@@ -19,16 +22,39 @@ struct RoundingUnits: Sendable {
   init(_ types: StoredTypes) {
     key = Self.unit(types.key)
     query = types.key == .bfloat16 ? Rounding.bf16 : 0
-    probability = types.value == .bfloat16 ? Rounding.bf16 : 0
+    // Probabilities that meet codes are integers up to 127 or more for the largest of a page: 64 of them are off by
+    // √64 · 0.29 of one together.
+    probability =
+      switch types.value {
+      case .float32, .float16: 0
+      case .bfloat16: Rounding.bf16
+      case .int8: 8 * 0.29 / 32_639
+      case .int4: 8 * 0.29 / 127
+      }
+    // A pair that turns is up to √2 times as long as a number.
+    keyCode = Self.codeError(types.key, largest: SyntheticValues.largest * 2.0.squareRoot())
+    valueCode = Self.codeError(types.value, largest: SyntheticValues.largest)
+  }
+
+  /// A code is off by a step over √12, and so is what meets it in integers of 8 bits: together no more than over 3.
+  private static func codeError(_ type: ElementType, largest: Double) -> Double {
+    switch type {
+    case .float32, .float16, .bfloat16: 0
+    case .int8: 2 * largest / 255 / 3
+    case .int4: 2 * largest / 15 / 3
+    }
   }
 
   private static func unit(_ type: ElementType) -> Double {
     switch type {
     case .float32: Rounding.f32
-    case .float16: 0x1p-11
+    case .float16, .int8, .int4: 0x1p-11
     case .bfloat16: Rounding.bf16
     }
   }
+
+  /// What quantised channels are off by, once or again, root mean square.
+  func codeError(_ unit: Double, rewrites: UInt8) -> Double { unit * Double(1 + Int(rewrites)) }
 
   /// Of a score, relative to Σ|query channel · key channel|.
   func score(rewrites: UInt8) -> Double {

@@ -29,6 +29,8 @@ struct TokenList: Sendable, Equatable {
   mutating func truncate(to length: Int) {
     tokens.removeSubrange(length...)
     rewrites.removeSubrange(length...)
+    // A quantised page that the next token goes to is quantised again.
+    for index in max(length - 64, 0)..<length { touch(index, 1) }
     seam = min(seam, length)
   }
 

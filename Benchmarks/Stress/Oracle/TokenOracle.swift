@@ -39,6 +39,7 @@ struct TokenOracle: Sendable {
     let units = RoundingUnits(types)
     let asked = queries.map { $0.map { Double($0) * scale } }
     let squares = asked.map(pairSquares)
+    let lengths = asked.map { $0.reduce(0) { $0 + $1 * $1 }.squareRoot() }
     var states = queries.map { _ in OracleState(width: width) }
     var (keyRow, valueRow) = (
       [Float](repeating: 0, count: width), [Float](repeating: 0, count: width)
@@ -63,12 +64,17 @@ struct TokenOracle: Sendable {
         var (score, product) = (0.0, 0.0)
         for channel in 0..<width { score += asked[head][channel] * key[channel] }
         for pair in keySquares.indices { product += keySquares[pair] * squares[head][pair] }
-        var error = 4 * units.score(rewrites: list.rewrites[index]) * product.squareRoot()
+        let rewrites = list.rewrites[index]
+        var error =
+          4 * units.score(rewrites: rewrites) * product.squareRoot()
+          + 4 * units.codeError(units.keyCode, rewrites: rewrites) * lengths[head]
         if let slope = attention.alibi?.slopes[heads[head]] {
           score -= Double(slope) * Double(distance)
         }
         error += 4 * Rounding.f32 * (score.magnitude + 16)
-        states[head].add(score: score, error: error, value: value, square: square)
+        states[head].add(
+          score: score, error: error, value: value, square: square,
+          codeError: units.codeError(units.valueCode, rewrites: rewrites))
       }
     }
     return states

@@ -76,10 +76,10 @@ final class StressSubject {
   /// Tokens of the longest sequence.
   var longest: Int { pairs.reduce(0) { max($0, $1.list.count) } }
 
-  /// Bytes of a page set: one page of every layer and KV head.
+  /// Bytes of a page set, in codes if it is quantised: one page of every layer and KV head.
   var setBytes: Int {
     cache.layers.indices.reduce(0) {
-      $0 + cache.layers[$1].kvHeads * cache.layout(ofLayer: $1).pageBytes
+      $0 + cache.layers[$1].kvHeads * cache.codedLayout(ofLayer: $1).pageBytes
     }
   }
 

@@ -18,13 +18,17 @@ struct AddressSpacePlan {
         pools.append((shape.retention, [index]))
       }
     }
-    let layerBytes = layers.map { Double(PageLayout($0).pageBytes * $0.kvHeads) }
+    // Where some layers are quantised, their part of a page set is another once it holds codes.
+    let plainBytes = layers.map { Double(PageLayout($0.plain).pageBytes * $0.kvHeads) }
+    let codedBytes = layers.map { Double(PageLayout($0).pageBytes * $0.kvHeads) }
     var wanted = [Double](repeating: 0, count: layers.count)
     let slack = Double(8 * Arena.groupBytes)
     for pool in pools {
-      let setBytes = pool.layers.reduce(0) { $0 + layerBytes[$1] }
+      let plainSet = pool.layers.reduce(0) { $0 + plainBytes[$1] }
+      let codedSet = pool.layers.reduce(0) { $0 + codedBytes[$1] }
       for layer in pool.layers {
-        wanted[layer] = 2 * Double(memoryLimit) * layerBytes[layer] / setBytes + slack
+        let part = max(plainBytes[layer] / plainSet, codedBytes[layer] / codedSet)
+        wanted[layer] = 2 * Double(memoryLimit) * part + slack
       }
     }
     let total = wanted.reduce(0, +) * Double(nodeCount)

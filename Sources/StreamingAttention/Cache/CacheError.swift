@@ -32,7 +32,7 @@ public enum CacheError: Error, Equatable {
   case unknownSequence(SequenceID)
   /// A sequence appears twice in one step.
   case repeatedSequence(SequenceID)
-  /// The number of tokens to append is negative.
+  /// The number of tokens to append, or to keep, is negative.
   case invalidTokenCount(received: Int)
   /// A position would leave the range that the cache allows.
   case positionOutOfRange(received: Int, allowed: ClosedRange<Int>)
@@ -83,7 +83,7 @@ extension CacheError: CustomStringConvertible {
     case .repeatedSequence(let sequence):
       "\(sequence) appears twice in one step; append all its tokens in one request"
     case .invalidTokenCount(let received):
-      "cannot append \(received) tokens; the number must not be negative"
+      "cannot append or keep \(received) tokens; the number must not be negative"
     case .positionOutOfRange(let received, let allowed):
       "position \(received) is outside \(allowed.lowerBound)…\(allowed.upperBound)"
     case .stepInProgress:

@@ -29,6 +29,8 @@ extension KVCache {
           hasher.combine(entry.endSlot)
           hasher.combine(entry.firstToken)
           hasher.combine(table.anchor(of: entry))
+          let isCoded = table.pool.sets[Int(entry.page)].isCoded
+          hasher.combine(isCoded)
           for head in 0..<shape.kvHeads {
             let norms = unsafe pageNorms(layer: layer, kvHead: head)[Int(entry.page)]
             hasher.combine(norms.key)
@@ -38,7 +40,7 @@ extension KVCache {
             unsafe hasher.combine(
               bytes: UnsafeRawBufferPointer(
                 start: pageAddresses(layer: layer, kvHead: head)[Int(entry.page)],
-                count: layout(ofLayer: layer).pageBytes))
+                count: (isCoded ? codedLayout(ofLayer: layer) : layout(ofLayer: layer)).pageBytes))
           }
         }
       }

@@ -16,6 +16,8 @@ public struct CacheStatistics: Sendable, Equatable {
   public var pageSets = 0
   /// Distinct live pages.
   public var pages = 0
+  /// Those of quantised layers that hold codes; the others are their sequences' newest, or kept in full precision.
+  public var quantizedPages = 0
   /// Extents that hold them or are ready to, over all layers and KV heads.
   public var extents = 0
   /// Live slots ÷ slots of the live pages, a slot that several sequences share counted once; 1 without pages.
@@ -56,6 +58,10 @@ extension KVCache {
       let sets = pool.setNumbers.usedCount
       statistics.pageSets += sets
       statistics.pages += sets * pool.columnCount
+      let quantized = zip(pool.layers, pool.headCounts).reduce(0) {
+        $0 + (layers[$1.0].isQuantized ? $1.1 : 0)
+      }
+      statistics.quantizedPages += pool.codedCount * quantized
       statistics.extents += pool.extentNumbers.usedCount * pool.columnCount
       slots += sets * PageLayout.slots * pool.columnCount
       liveSlots += live.reduce(0) { $0 + $1.nonzeroBitCount } * pool.columnCount

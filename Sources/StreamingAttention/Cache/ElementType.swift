@@ -2,8 +2,8 @@ package import KernelTable
 
 /// How the cache stores one number of a key or a value.
 ///
-/// Arithmetic is in f32 whatever the type; narrower types halve what a step reads. Keys and values
-/// of one layer may have different types.
+/// Narrower types halve what a step reads; keys and values of one layer may have different types. Sums are in f32, or in
+/// exact integers, whatever the type.
 public enum ElementType: Sendable, CaseIterable {
   /// IEEE 754 binary32.
   case float32
@@ -11,24 +11,58 @@ public enum ElementType: Sendable, CaseIterable {
   case float16
   /// The upper half of a binary32: 8 bits of significand, its full range.
   case bfloat16
+  /// Unsigned codes of 8 bits with an f16 scale and zero for each channel of a page of 64 tokens.
+  ///
+  /// A sequence's newest pages are kept in f16 (``FullPrecision``).
+  case int8
+  /// Codes of 4 bits: as `int8`, with scales for each channel of 32 tokens of the keys.
+  case int4
 
-  /// The short name: `f32`, `f16` or `bf16`.
+  /// The short name: `f32`, `f16`, `bf16`, `int8` or `int4`.
   public var name: String {
     switch self {
     case .float32: "f32"
     case .float16: "f16"
     case .bfloat16: "bf16"
+    case .int8: "int8"
+    case .int4: "int4"
     }
   }
 
-  /// The size of one number in bytes.
-  public var bytes: Int { self == .float32 ? 4 : 2 }
+  /// The size of one number in bits, scales not counted.
+  public var bits: Int {
+    switch self {
+    case .float32: 32
+    case .float16, .bfloat16: 16
+    case .int8: 8
+    case .int4: 4
+    }
+  }
 
+  /// Whether pages other than the newest are quantised.
+  public var isQuantized: Bool { code != .none }
+
+  /// The types that are not quantised.
+  package static let plainCases: [ElementType] = [.float32, .float16, .bfloat16]
+
+  /// How numbers lie in a plain page: those of quantised layers are f16 there.
   package var stored: StoredElement {
     switch self {
     case .float32: .float32
-    case .float16: .float16
+    case .float16, .int8, .int4: .float16
     case .bfloat16: .bfloat16
     }
   }
+
+  /// The codes that pages are quantised to, if they are.
+  package var code: PageCode {
+    switch self {
+    case .float32, .float16, .bfloat16: .none
+    case .int8: .int8
+    case .int4: .int4
+    }
+  }
+
+  /// The type of the same numbers before they are quantised.
+  package var plain: ElementType { code == .none ? self : .float16 }
 }

@@ -10,8 +10,11 @@ struct Extent: BitwiseCopyable {
   var node: Int32
   /// Whether it is a sequence's newest; one that is not is freed with its last live page.
   var isOpen: Bool
+  /// Whether its pages are for codes.
+  var isCoded: Bool
 
   var isFull: Bool { usedPages == pageCount }
 
-  static let unused = Extent(pageCount: 0, usedPages: 0, livePages: 0, node: 0, isOpen: false)
+  static let unused = Extent(
+    pageCount: 0, usedPages: 0, livePages: 0, node: 0, isOpen: false, isCoded: false)
 }

@@ -82,10 +82,12 @@ extension PagePool {
     var references = [Int32](repeating: 0, count: setNumbers.count)
     for table in tables {
       for index in 0..<table.entries.count { references[Int(table.entries[index].page)] += 1 }
+      table.forEachHeldSet { references[$0] += 1 }
     }
     var isFree = [Bool](repeating: false, count: setNumbers.count)
     for index in 0..<setNumbers.free.count { isFree[Int(setNumbers.free[index])] = true }
     var live = [Int32](repeating: 0, count: extentNumbers.count)
+    var coded = 0
     for number in 0..<setNumbers.count {
       if isFree[number] != (references[number] == 0) {
         defects.append(
@@ -99,6 +101,10 @@ extension PagePool {
       if set.indexInExtent >= extents[Int(set.extent)].usedPages {
         defects.append("page set \(number): beyond its extent's pages in use")
       }
+      if set.isCoded != extents[Int(set.extent)].isCoded {
+        defects.append("page set \(number): in an extent of the other kind")
+      }
+      if set.isCoded { coded += 1 }
       live[Int(set.extent)] += 1
       forEachColumn { column, layer, _ in
         let expected = unsafe address(
@@ -108,6 +114,7 @@ extension PagePool {
         }
       }
     }
+    if coded != codedCount { defects.append("\(codedCount) sets in codes counted, not \(coded)") }
     defects += extentDefects(live: live, tables: tables)
     return defects
   }
@@ -137,7 +144,8 @@ extension PagePool {
       forEachColumn { column, layer, _ in
         let start = extentOffsets[number * columnCount + column]
         ranges[layer][Int(extent.node)].append(
-          start..<start + Int(extent.pageCount) * layouts[layer].pageBytes)
+          start..<start + Int(extent.pageCount)
+            * pageBytes(layer: layer, isCoded: extent.isCoded))
       }
     }
     for (layer, nodes) in ranges.enumerated() {

@@ -14,22 +14,57 @@ extension KVCache {
         for table in state.tables {
           try table.reserve(
             state.reservedTokens, token: state.length, at: state.nextPosition, from: &budget)
+          if table.changesForm { try rewriter.coder.prepare() }
         }
       }
     } catch {
       undoStep()
       throw error
     }
+    widenPages()
     step += 1
     isStepInProgress = true
     return Reservation(step: step)
   }
 
-  /// Makes the slots of the step live; pages that have left every window are given back.
+  /// Makes the slots of the step live; pages that are no longer among the newest are quantised where their layers are, and those
+  /// that have left every window are given back.
   ///
   /// - Precondition: The step is in progress.
   package func commit(_ reservation: Reservation) {
     precondition(isStepInProgress && reservation.step == step)
+    for state in stepSequences { for table in state.tables { encodePages(of: table) } }
+    finish()
+  }
+
+  /// As ``commit(_:)``, for pages that nobody has written yet: whoever does writes those in codes as codes.
+  package func commitUnwritten(_ reservation: Reservation) {
+    precondition(isStepInProgress && reservation.step == step)
+    finish()
+  }
+
+  private func encodePages(of table: PageTable) {
+    for index in 0..<table.codes.count {
+      let code = table.codes[index]
+      let entry = table.entries[code.entry]
+      rewriter.coder.encode(
+        entry.page, to: code.target, slots: Int(entry.firstSlot)..<Int(entry.endSlot),
+        in: table.pool, kernels: rewriter.pageKernels)
+    }
+  }
+
+  /// Widens the pages that tokens of the step go to, where they are in codes.
+  private func widenPages() {
+    for state in stepSequences {
+      for table in state.tables {
+        guard let widening = table.widening else { continue }
+        rewriter.coder.widen(
+          widening.source, to: widening.target, in: table.pool, kernels: rewriter.pageKernels)
+      }
+    }
+  }
+
+  private func finish() {
     for state in stepSequences {
       state.length += state.reservedTokens
       state.nextPosition += state.reservedTokens

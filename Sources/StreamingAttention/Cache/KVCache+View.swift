@@ -8,9 +8,14 @@ extension KVCache {
   /// The page table of a layer.
   package func table(ofLayer layer: Int) -> Int { poolOfLayer[layer] }
 
-  /// Where things lie in the pages of a layer.
+  /// Where things lie in the plain pages of a layer.
   package func layout(ofLayer layer: Int) -> PageLayout {
     pools[poolOfLayer[layer]].layouts[indexInPool[layer]]
+  }
+
+  /// Where things lie in the pages of a layer whose page sets hold codes; as in the others if it is not quantised.
+  package func codedLayout(ofLayer layer: Int) -> PageLayout {
+    pools[poolOfLayer[layer]].codedLayouts[indexInPool[layer]]
   }
 
   /// Which of `stripes` holds the pages of an entry of this number: that of its leaf of 32 entries.
@@ -43,7 +48,7 @@ extension KVCache {
           number: Int(entry.number), page: Int(entry.page), basePosition: entry.basePosition,
           slots: Int(entry.firstSlot)..<Int(entry.endSlot), tokens: entry.tokens,
           anchor: table.anchor(of: entry),
-          epoch: Int(set.epoch)))
+          epoch: Int(set.epoch), isCoded: set.isCoded))
     }
   }
 
@@ -67,6 +72,16 @@ extension KVCache {
   package func pageNorms(layer: Int, kvHead: Int) -> UnsafeMutablePointer<PageNorms> {
     let pool = pools[poolOfLayer[layer]]
     return unsafe pool.norms.column(pool.firstColumns[indexInPool[layer]] + kvHead)
+  }
+
+  /// Bounds of how far the pages of a quantised layer and KV head are from what was written, by page number, until the next
+  /// reservation.
+  ///
+  /// - Precondition: A page has been reserved in the layer's table, and a layer of the table is quantised.
+  package func pageErrors(layer: Int, kvHead: Int) -> UnsafePointer<PageErrors> {
+    let pool = pools[poolOfLayer[layer]]
+    return unsafe UnsafePointer(
+      pool.errors.column(pool.firstColumns[indexInPool[layer]] + kvHead))
   }
 
   /// The writer of one layer for the `request`-th request of the step in progress.
@@ -94,20 +109,22 @@ extension KVCache {
   ) throws(CacheError) -> SlotWriter {
     let table = try state(of: sequence).tables[poolOfLayer[layer]]
     let entry = table.entries[index]
-    precondition(table.pool.sets[Int(entry.page)].referenceCount == 1, "a shared page")
+    let set = table.pool.sets[Int(entry.page)]
+    precondition(set.referenceCount == 1, "a shared page")
     return unsafe slotWriter(
       of: table, entry: index, slots: Int(entry.firstSlot)..<Int(entry.endSlot),
       firstPosition: entry.basePosition + Int(entry.firstSlot), anchor: table.anchor(of: entry),
-      epoch: table.pool.sets[Int(entry.page)].epoch, rewindsFirst: false, layer: layer,
-      kernels: kernels)
+      epoch: set.epoch, rewindsFirst: false, layer: layer,
+      fillsCodes: set.isCoded && layers[layer].isQuantized, kernels: kernels)
   }
 
   /// A writer of consecutive slots, counted from slot 0 of the `entry`-th live entry.
   private func slotWriter(
     of table: PageTable, entry: Int, slots: Range<Int>, firstPosition: Int, anchor: Int,
-    epoch: Int32, rewindsFirst: Bool, layer: Int, kernels: KernelTable
+    epoch: Int32, rewindsFirst: Bool, layer: Int, fillsCodes: Bool = false, kernels: KernelTable
   ) -> SlotWriter {
     let firstColumn = table.pool.firstColumns[indexInPool[layer]]
+    let errors = unsafe fillsCodes ? table.pool.errors.column(firstColumn) : nil
     return unsafe SlotWriter(
       tokenCount: slots.count, firstSlot: slots.lowerBound, firstPosition: firstPosition,
       anchor: anchor, epoch: Int(epoch), kernels: kernels, rewindsFirst: rewindsFirst,
@@ -118,7 +135,8 @@ extension KVCache {
       normStride: table.pool.norms.capacity,
       savedNorms: table.savedNorms.address.map { unsafe $0 + firstColumn },
       stepNumber: table.stepNumber, shape: layers[layer],
-      valueOffset: layout(ofLayer: layer).valueOffset)
+      valueOffset: layout(ofLayer: layer).valueOffset, codeErrors: errors,
+      errorStride: table.pool.errors.capacity)
   }
 
   /// Fills the pages that the step in progress has added with one byte, so that tests can prove that unused

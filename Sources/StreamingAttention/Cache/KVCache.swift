@@ -10,6 +10,8 @@ public final class KVCache {
   public let layers: [LayerShape]
   /// The most page memory that the cache may commit, in bytes.
   public let memoryLimit: Int
+  /// What quantised layers keep in 16 bits.
+  public let fullPrecision: FullPrecision
 
   /// Tells the cache from all others.
   let identity = CacheIdentity()
@@ -38,25 +40,30 @@ public final class KVCache {
   ///   - layers: The shape of every layer.
   ///   - placement: On which memory nodes pages lie.
   ///   - memoryLimit: The most page memory in bytes; 90 % of what the machine and its cgroup allow if nil.
+  ///   - fullPrecision: What quantised layers keep in 16 bits beside the newest pages.
   ///   - topology: The machine.
   /// - Throws: ``CacheError`` for a shape, a node or a limit out of range, or when the system refuses
   ///   address space.
   public convenience init(
     layers: [LayerShape], placement: CachePlacement = .automatic, memoryLimit: Int? = nil,
-    topology: Topology = .current
+    fullPrecision: FullPrecision = .newestPages, topology: Topology = .current
   ) throws(CacheError) {
     try self.init(
       layers: layers, stripes: try topology.stripes(for: placement),
-      memoryLimit: memoryLimit ?? topology.defaultCacheLimit)
+      memoryLimit: memoryLimit ?? topology.defaultCacheLimit, fullPrecision: fullPrecision)
   }
 
   /// A cache whose extents are striped over these nodes, nil for memory that is bound to none.
   package init(
-    layers: [LayerShape], stripes: [Int?], memoryLimit limit: Int
+    layers: [LayerShape], stripes: [Int?], memoryLimit limit: Int,
+    fullPrecision: FullPrecision = .newestPages
   ) throws(CacheError) {
     guard !layers.isEmpty else { throw .noLayers }
     for (index, shape) in layers.enumerated() { try shape.check(layer: index) }
     guard limit > 0 else { throw .invalidMemoryLimit(received: limit) }
+    for count in [fullPrecision.first, fullPrecision.last] where count < 0 {
+      throw .invalidTokenCount(received: count)
+    }
     let plan = AddressSpacePlan(layers: layers, memoryLimit: limit, nodeCount: stripes.count)
 
     var pools: [PagePool] = []
@@ -71,11 +78,14 @@ public final class KVCache {
         arenas.append(layerArenas)
       }
       pools.append(
-        PagePool(retention: retention, layers: members, shapes: layers, arenas: arenas))
+        PagePool(
+          retention: retention, layers: members, shapes: layers, arenas: arenas,
+          precision: fullPrecision))
     }
 
     self.layers = layers
     self.memoryLimit = limit
+    self.fullPrecision = fullPrecision
     self.pools = pools
     self.stripes = stripes
     var poolOfLayer = [Int](repeating: 0, count: layers.count)

@@ -1,3 +1,5 @@
+package import KernelTable
+
 /// The shape of one attention layer's keys and values, and how the cache stores them.
 ///
 /// Checked by ``KVCache``'s initializer, which names the layer at fault.
@@ -16,7 +18,6 @@ public struct LayerShape: Sendable, Equatable {
   public var keyPositions: KeyPositions
   /// How far back keys and values are kept.
   public var retention: Retention
-
   /// A layer's shape.
   ///
   /// - Parameters:
@@ -38,6 +39,20 @@ public struct LayerShape: Sendable, Equatable {
     self.valueType = valueType
     self.keyPositions = keyPositions
     self.retention = retention
+  }
+
+  /// The codes of quantised pages.
+  package var keyCode: PageCode { keyType.code }
+  package var valueCode: PageCode { valueType.code }
+
+  /// Whether pages other than the newest hold codes.
+  package var isQuantized: Bool { keyCode != .none || valueCode != .none }
+
+  /// The same layer in plain pages.
+  package var plain: LayerShape {
+    var shape = self
+    (shape.keyType, shape.valueType) = (keyType.plain, valueType.plain)
+    return shape
   }
 
   /// Rotary pairs that the cache turns, 0 where keys are stored as they come.

@@ -37,4 +37,6 @@ package struct LiveEntry: Sendable, Equatable {
   package let anchor: Int
   /// Which frequencies turned them.
   package let epoch: Int
+  /// Whether the pages of quantised layers hold codes.
+  package let isCoded: Bool
 }

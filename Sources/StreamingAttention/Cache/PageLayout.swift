@@ -1,8 +1,11 @@
+import KernelTable
+
 /// Where things lie in a page: 64 slots of one layer and one KV head, keys before values, without gaps.
 ///
 /// Keys: f32 and f16 `[channel][slot]`; bf16 `[channel pair][slot][2]`, an odd width rounded up to a pair.
 /// Values: `[panel][slot][channel]` in panels of 64 channels, the last one as wide as needed, rounded up
-/// to 16; bf16 `[panel][slot pair][channel][2]`. One layout serves every instruction set.
+/// to 16; bf16 `[panel][slot pair][channel][2]`. Pages of a quantised shape: `CodedPageLayout`; those of its newest
+/// entries have the layout of ``LayerShape/plain``. One layout serves every instruction set.
 package struct PageLayout: Sendable, Equatable {
   /// Slots of a page.
   package static let slots = 64
@@ -21,7 +24,15 @@ package struct PageLayout: Sendable, Equatable {
   package init(_ shape: LayerShape) {
     keyRows = shape.keyType == .bfloat16 ? (shape.keyWidth + 1) / 2 * 2 : shape.keyWidth
     valueColumns = (shape.valueWidth + 15) / 16 * 16
-    valueOffset = keyRows * Self.slots * shape.keyType.bytes
-    pageBytes = valueOffset + valueColumns * Self.slots * shape.valueType.bytes
+    if shape.isQuantized {
+      let coded = CodedPageLayout(
+        keyWidth: shape.keyWidth, keyElement: shape.keyType.stored, keyCode: shape.keyCode,
+        valueWidth: shape.valueWidth, valueElement: shape.valueType.stored,
+        valueCode: shape.valueCode)
+      (valueOffset, pageBytes) = (coded.valueOffset, coded.pageBytes)
+    } else {
+      valueOffset = keyRows * Self.slots * shape.keyType.bits / 8
+      pageBytes = valueOffset + valueColumns * Self.slots * shape.valueType.bits / 8
+    }
   }
 }

@@ -1,7 +1,7 @@
 extension PagePool {
   /// Takes and commits an extent for every layer and KV head; throws with nothing changed.
   func openExtent(
-    firstEntry: Int, pageCount: Int, from budget: inout MemoryBudget
+    firstEntry: Int, pageCount: Int, isCoded: Bool, from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
     try extentNumbers.prepare()
     try extents.reserveCapacity(extentNumbers.count + 1)
@@ -12,13 +12,14 @@ extension PagePool {
     extents.resize(to: max(extents.count, extentNumbers.count), filler: .unused)
     extentOffsets.resize(to: extents.count * columnCount, filler: 0)
     extents[Int(number)] = Extent(
-      pageCount: Int32(pageCount), usedPages: 0, livePages: 0, node: Int32(node), isOpen: true)
+      pageCount: Int32(pageCount), usedPages: 0, livePages: 0, node: Int32(node), isOpen: true,
+      isCoded: isCoded)
     var taken = 0
     do throws(CacheError) {
       try forEachColumn { (column, layer, _) throws(CacheError) in
         extentOffsets[Int(number) * columnCount + column] =
           try arenas[layer][node].allocate(
-            pageCount * layouts[layer].pageBytes, from: &budget)
+            pageCount * pageBytes(layer: layer, isCoded: isCoded), from: &budget)
         taken += 1
       }
     } catch {
@@ -59,7 +60,8 @@ extension PagePool {
       guard column < count else { return }
       arenas[layer][Int(extent.node)].free(
         extentOffsets[Int(number) * columnCount + column],
-        byteCount: Int(extent.pageCount) * layouts[layer].pageBytes, to: &budget)
+        byteCount: Int(extent.pageCount) * pageBytes(layer: layer, isCoded: extent.isCoded),
+        to: &budget)
     }
   }
 }

@@ -7,13 +7,19 @@ import KernelTable
   let retention: Retention
   /// Numbers of the cache's layers that the pool serves, ascending.
   let layers: [Int]
+  /// Where things lie in the pages of each layer, plain ones and quantised ones; the same where a layer is not quantised.
   let layouts: [PageLayout]
+  let codedLayouts: [PageLayout]
+  /// Whether page sets other than the newest hold codes, and which of them stay as they are.
+  let isQuantized: Bool
+  let precision: FullPrecision
   let headCounts: [Int]
   /// The first column of each layer of the pool.
   let firstColumns: [Int]
   let columnCount: Int
-  /// Bytes of one page set: what the formula counts.
+  /// Bytes of one page set, plain or in codes: what the formula counts.
   let setBytes: Int
+  let codedSetBytes: Int
   let largestExtent: Int
   /// `[layer of the pool][node]`.
   let arenas: [[Arena]]
@@ -28,15 +34,23 @@ import KernelTable
   var addresses: ColumnTable<UnsafeMutableRawPointer?>
   /// Bounds of what the pages hold.
   var norms: ColumnTable<PageNorms>
+  /// How far they are from what was written; without room where nothing is quantised.
+  var errors: ColumnTable<PageErrors>
+  /// Live page sets that hold codes.
+  private(set) var codedCount = 0
   /// The latest version of any page set.
   private var latestVersion: UInt64 = 0
 
   init(
-    retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]]
+    retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]],
+    precision: FullPrecision
   ) {
     self.retention = retention
     self.layers = layers
-    layouts = layers.map { PageLayout(shapes[$0]) }
+    layouts = layers.map { PageLayout(shapes[$0].plain) }
+    codedLayouts = layers.map { PageLayout(shapes[$0]) }
+    isQuantized = layers.contains { shapes[$0].isQuantized }
+    self.precision = precision
     headCounts = layers.map { shapes[$0].kvHeads }
     var firstColumns: [Int] = []
     var columnCount = 0
@@ -47,15 +61,19 @@ import KernelTable
     self.firstColumns = firstColumns
     self.columnCount = columnCount
     setBytes = zip(layouts, headCounts).reduce(0) { $0 + $1.0.pageBytes * $1.1 }
+    codedSetBytes = zip(codedLayouts, headCounts).reduce(0) { $0 + $1.0.pageBytes * $1.1 }
     largestExtent = ExtentRule.largestExtent(retention)
     self.arenas = arenas
     nodeCount = arenas[0].count
     unsafe addresses = ColumnTable(columnCount: columnCount)
     norms = ColumnTable(columnCount: columnCount)
+    errors = ColumnTable(columnCount: columnCount)
   }
 
   /// Bytes of the distinct live pages.
-  var formulaBytes: Int { setNumbers.usedCount * setBytes }
+  var formulaBytes: Int {
+    (setNumbers.usedCount - codedCount) * setBytes + codedCount * codedSetBytes
+  }
 
   // MARK: Page sets
 
@@ -67,11 +85,14 @@ import KernelTable
     try sets.reserveCapacity(setNumbers.count + 1)
     try unsafe addresses.reserveCapacity(setNumbers.count + 1)
     try norms.reserveCapacity(setNumbers.count + 1)
+    if isQuantized { try errors.reserveCapacity(setNumbers.count + 1) }
     let index = extents[Int(extent)].usedPages
     let number = setNumbers.take()
+    let isCoded = extents[Int(extent)].isCoded
     let set = PageSet(
       referenceCount: 1, epoch: epoch, offset: offset, extent: extent,
-      indexInExtent: index)
+      indexInExtent: index, isCoded: isCoded)
+    if isCoded { codedCount += 1 }
     sets.resize(to: max(sets.count, setNumbers.count), filler: set)
     sets[Int(number)] = set
     noteChange(of: number)
@@ -81,6 +102,7 @@ import KernelTable
       unsafe addresses[column, Int(number)] = address(
         extent: extent, column: column, layer: layer, index: Int(index))
       norms[column, Int(number)] = .unknown
+      if isQuantized { errors[column, Int(number)] = .none }
     }
     return number
   }
@@ -96,7 +118,7 @@ import KernelTable
   func addPrivateSet(
     forEntry number: Int, epoch: Int32, offset: Int, from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
-    let extent = try openExtent(firstEntry: number, pageCount: 1, from: &budget)
+    let extent = try openExtent(firstEntry: number, pageCount: 1, isCoded: false, from: &budget)
     do throws(CacheError) {
       let set = try addSet(to: extent, epoch: epoch, offset: offset)
       extents[Int(extent)].isOpen = false
@@ -107,7 +129,7 @@ import KernelTable
     }
   }
 
-  /// Copies a page set as it is, bounds included; throws with nothing changed.
+  /// Copies a plain page set as it is, bounds included; throws with nothing changed.
   func addCopy(
     of page: Int32, forEntry number: Int, from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
@@ -115,8 +137,10 @@ import KernelTable
     let copy = try addPrivateSet(
       forEntry: number, epoch: original.epoch, offset: original.offset, from: &budget)
     sets[Int(copy)].rewrites = original.rewrites
+    sets[Int(copy)].isUncodable = original.isUncodable
     forEachColumn { column, layer, _ in
       norms[column, Int(copy)] = norms[column, Int(page)]
+      if isQuantized { errors[column, Int(copy)] = errors[column, Int(page)] }
       // SAFETY: both sets are live, so their pages are committed, `pageBytes` long, and apart.
       if let source = unsafe addresses[column, Int(page)],
         let target = unsafe addresses[column, Int(copy)]
@@ -130,6 +154,7 @@ import KernelTable
   /// Gives up the latest `addSet`.
   func undoAddSet(_ number: Int32) {
     let extent = Int(sets[Int(number)].extent)
+    if sets[Int(number)].isCoded { codedCount -= 1 }
     sets[Int(number)].referenceCount = 0
     extents[extent].usedPages -= 1
     extents[extent].livePages -= 1
@@ -141,6 +166,7 @@ import KernelTable
     sets[Int(number)].referenceCount -= 1
     guard sets[Int(number)].referenceCount == 0 else { return }
     let extent = sets[Int(number)].extent
+    if sets[Int(number)].isCoded { codedCount -= 1 }
     extents[Int(extent)].livePages -= 1
     setNumbers.giveBack(number)
     freeIfDead(extent, to: &budget)
@@ -162,6 +188,12 @@ import KernelTable
   ) -> UnsafeMutableRawPointer {
     let arena = arenas[layer][Int(extents[Int(extent)].node)]
     let offset = extentOffsets[Int(extent) * columnCount + column]
-    return unsafe arena.address(ofOffset: offset + index * layouts[layer].pageBytes)
+    let pageBytes = pageBytes(layer: layer, isCoded: extents[Int(extent)].isCoded)
+    return unsafe arena.address(ofOffset: offset + index * pageBytes)
+  }
+
+  /// Bytes of a page of a layer of the pool.
+  func pageBytes(layer: Int, isCoded: Bool) -> Int {
+    (isCoded ? codedLayouts : layouts)[layer].pageBytes
   }
 }

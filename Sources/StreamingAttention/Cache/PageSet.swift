@@ -11,6 +11,10 @@ struct PageSet: BitwiseCopyable {
   var indexInExtent: Int32
   /// How often any of its keys has been turned and rounded again, at most.
   var rewrites: Int32 = 0
+  /// Whether the pages of quantised layers hold codes; such a set is never written again.
+  var isCoded = false
+  /// Whether it holds a number that codes cannot stand for, and so stays as it is.
+  var isUncodable = false
   /// Another one each time that a page of the set, or its bounds, may have changed: what a snapshot has to write again.
   var version: UInt64 = 0
 

@@ -98,7 +98,7 @@ extension PageTable {
     draft.entries[index] = entry
   }
 
-  /// Where an entry, or two as one, will be written: in a set that nobody shares, or in a new one.
+  /// Where an entry, or two as one, will be written: in a plain set that nobody shares, or in a new one.
   ///
   /// Afterwards the draft has room for a rewrite and two releases.
   private func draftTarget(
@@ -106,12 +106,17 @@ extension PageTable {
   ) throws(CacheError) -> (page: Int32, isPrivate: Bool) {
     try draft.rewrites.reserveCapacity(draft.rewrites.count + 1)
     try draft.releases.reserveCapacity(draft.releases.count + 2)
-    if pool.sets[Int(first.page)].referenceCount == 1 { return (first.page, false) }
-    if let second, pool.sets[Int(second.page)].referenceCount == 1 { return (second.page, false) }
+    if isWritable(first.page) { return (first.page, false) }
+    if let second, isWritable(second.page) { return (second.page, false) }
     let page = try pool.addPrivateSet(
       forEntry: Int(first.number), epoch: pool.sets[Int(first.page)].epoch, offset: offset,
       from: &budget)
     return (page, true)
+  }
+
+  private func isWritable(_ page: Int32) -> Bool {
+    let set = pool.sets[Int(page)]
+    return set.referenceCount == 1 && !set.isCoded
   }
 
   /// The offset of a page set once the draft's rewrites are done.
@@ -236,6 +241,8 @@ extension PageTable {
     isRewound = draft.isRewound
     for index in 0..<draft.releases.count { pool.releaseSet(draft.releases[index], to: &budget) }
     draft.removeAll()
+    // Pages written anew are plain again.
+    settledCount = 0
     if entries.count == 0 { nextNumber = 0 }
     settleExtent(to: &budget)
   }

@@ -16,6 +16,7 @@ extension PageTable {
     guard kept < index else { return }
     entries.removeSubrange(kept..<index)
     changeCount += 1
+    settledCount = max(settledCount - (index - kept), 0)
   }
 
   /// Releases everything.
@@ -23,6 +24,7 @@ extension PageTable {
     for index in 0..<entries.count { pool.releaseSet(entries[index].page, to: &budget) }
     entries.removeSubrange(0..<entries.count)
     changeCount += 1
+    settledCount = 0
     closeExtent(to: &budget)
   }
 
@@ -48,6 +50,7 @@ extension PageTable {
       entries.removeLast()
     }
     if entries.count == 0 { nextNumber = 0 }
+    settledCount = min(settledCount, entries.count)
     isRewound = entries.count > 0
     settleExtent(to: &budget)
   }
@@ -58,7 +61,9 @@ extension PageTable {
     guard extent != Self.noExtent else { return }
     let open = pool.extents[Int(extent)]
     let meant = extentStart + Int(open.usedPages)
-    if open.livePages == 0 || (meant - nextNumber) % SummationOrder.largestLeafEntries != 0 {
+    let isMisplaced = (meant - nextNumber) % SummationOrder.largestLeafEntries != 0
+    // The next page in codes is not that of the next entry.
+    if open.livePages == 0 || (isMisplaced && !pool.isQuantized) {
       closeExtent(to: &budget)
     }
   }
@@ -73,7 +78,7 @@ extension PageTable {
       pool.extents[Int(extent)].usedPages -= 1
     }
     nextNumber = Int(newest.number)
-    pagesWritten = max(pagesWritten - 1, 0)
+    if set.isCoded == pool.isQuantized { pagesWritten = max(pagesWritten - 1, 0) }
   }
 
   /// The index of the oldest entry after which no token is missing.
@@ -119,5 +124,6 @@ extension PageTable {
     nextNumber = table.nextNumber
     pageEpoch = table.pageEpoch
     isRewound = table.isRewound
+    settledCount = table.settledCount
   }
 }

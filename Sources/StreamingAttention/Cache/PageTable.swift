@@ -3,7 +3,7 @@ import KernelTable
 /// One sequence's entries in one pool, oldest first.
 final class PageTable {
   /// What a step that is given up goes back to.
-  private struct Mark {
+  struct Mark {
     var entryCount = 0
     var endSlot: Int16 = 0
     /// Free slots of the newest entry that the next tokens may take.
@@ -15,6 +15,11 @@ final class PageTable {
     var isRewound = false
     /// The shared page set that the newest entry named before the step copied it.
     var sharedPage: Int32 = PageTable.noPage
+    /// The page set in codes that the newest entry named before the step widened it.
+    var codedPage: Int32 = PageTable.noPage
+    /// `settledCount` before the step, and what its commit makes of it.
+    var earlierSettledCount = 0
+    var settledCount = 0
   }
 
   static let noExtent: Int32 = -1
@@ -34,7 +39,11 @@ final class PageTable {
   var isRewound = false
   /// Counts what has been done to the entries other than growth at the end: who has listed them looks here.
   var changeCount = 0
-  private var mark = Mark()
+  var mark = Mark()
+  /// What the commit of the step in progress turns into codes.
+  var codes = GrowingTable<PendingCode>()
+  /// Oldest entries that need no look any more: in codes, or never to be.
+  var settledCount = 0
   /// Counts `begin`.
   private(set) var stepNumber = 0
   /// What `undo` sets the norms of the newest page before the step back to, by column.
@@ -85,7 +94,8 @@ final class PageTable {
       entryCount: entries.count,
       endSlot: entries.count > 0 ? entries[entries.count - 1].endSlot : 0, room: room,
       extent: extent, extentStart: extentStart, pagesWritten: pagesWritten,
-      nextNumber: nextNumber, isRewound: isRewound)
+      nextNumber: nextNumber, isRewound: isRewound, earlierSettledCount: settledCount,
+      settledCount: settledCount)
   }
 
   /// Adds the slots of `tokenCount` tokens from token `first` at `position` on; what it did before a throw, `undo`
@@ -114,48 +124,73 @@ final class PageTable {
       token += taken
       position += taken
     }
+    if tokenCount > 0 { try reserveCodes(end: end, from: &budget) }
   }
 
   /// Copies the newest page set if others share it: they keep what it holds.
   private func ownNewest(from budget: inout MemoryBudget) throws(CacheError) {
     let newest = entries[entries.count - 1]
+    if pool.sets[Int(newest.page)].isCoded { return try widenNewest(from: &budget) }
     guard pool.sets[Int(newest.page)].referenceCount > 1 else { return }
     let copy = try pool.addCopy(of: newest.page, forEntry: Int(newest.number), from: &budget)
     entries[entries.count - 1].page = copy
     pool.sets[Int(newest.page)].referenceCount -= 1
     mark.sharedPage = newest.page
-    pagesWritten += 1
+    if !pool.isQuantized { pagesWritten += 1 }
   }
 
   private func addEntry(
     token: Int, at position: Int, endSlot: Int, from budget: inout MemoryBudget
   ) throws(CacheError) {
     try entries.reserveCapacity(entries.count + 1)
-    if !takesNext {
-      let pageCount = ExtentRule.pageCount(
-        firstEntry: nextNumber, pagesWritten: pagesWritten, largest: pool.largestExtent)
-      let opened = try pool.openExtent(
-        firstEntry: nextNumber, pageCount: pageCount, from: &budget)
-      if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
-      extent = opened
-      extentStart = nextNumber
-    }
-    let page = try pool.addSet(
-      to: extent, epoch: pageEpoch, offset: position - nextAnchor)
+    let offset = position - nextAnchor
+    // Plain pages of a quantised table are soon given back: extents are for what stays.
+    let page =
+      pool.isQuantized
+      ? try pool.addPrivateSet(
+        forEntry: nextNumber, epoch: pageEpoch, offset: offset, from: &budget)
+      : try takePage(
+        forEntry: nextNumber, epoch: pageEpoch, offset: offset, isCoded: false, from: &budget)
     entries.append(
       PageEntry(
         number: Int32(nextNumber), page: page, basePosition: position, firstToken: Int32(token),
         firstSlot: 0, endSlot: Int16(endSlot)))
     isRewound = false
     nextNumber += 1
-    pagesWritten += 1
   }
 
-  /// Whether the extent has a page for the next entry: its pages follow the numbers of entries, up to whole leaves.
-  private var takesNext: Bool {
+  /// Takes a page set from the open extent, or from a new one, for an entry of that number.
+  func takePage(
+    forEntry number: Int, epoch: Int32, offset: Int, isCoded: Bool, from budget: inout MemoryBudget
+  ) throws(CacheError) -> Int32 {
+    if !takes(number) {
+      let pageCount = ExtentRule.pageCount(
+        firstEntry: number, pagesWritten: pagesWritten, largest: pool.largestExtent)
+      let opened = try pool.openExtent(
+        firstEntry: number, pageCount: pageCount, isCoded: isCoded, from: &budget)
+      if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
+      extent = opened
+      extentStart = number
+    }
+    let page = try pool.addSet(to: extent, epoch: epoch, offset: offset)
+    pagesWritten += 1
+    return page
+  }
+
+  /// Whether the extent has a page for an entry of that number: its pages follow the numbers of entries, up to whole leaves.
+  private func takes(_ number: Int) -> Bool {
     guard extent != Self.noExtent, !pool.extents[Int(extent)].isFull else { return false }
     let meant = extentStart + Int(pool.extents[Int(extent)].usedPages)
-    return (meant - nextNumber) % SummationOrder.largestLeafEntries == 0
+    return (meant - number) % SummationOrder.largestLeafEntries == 0
+  }
+
+  /// Gives up the latest page set, and its extent if it was the first in it.
+  func giveUpPage(_ page: Int32, to budget: inout MemoryBudget) {
+    let owner = pool.sets[Int(page)].extent
+    pool.undoAddSet(page)
+    if pool.extents[Int(owner)].usedPages == 0, owner != mark.extent {
+      pool.undoOpenExtent(owner, to: &budget)
+    }
   }
 
   /// Takes back what `reserve` did, latest first.
@@ -167,14 +202,10 @@ final class PageTable {
     {
       pool.undoOpenExtent(extent, to: &budget)
     }
+    undoCodes(to: &budget)
     while entries.count > mark.entryCount {
-      let page = entries[entries.count - 1].page
-      let owner = pool.sets[Int(page)].extent
+      giveUpPage(entries[entries.count - 1].page, to: &budget)
       entries.removeLast()
-      pool.undoAddSet(page)
-      if pool.extents[Int(owner)].usedPages == 0, owner != mark.extent {
-        pool.undoOpenExtent(owner, to: &budget)
-      }
     }
     extent = mark.extent
     extentStart = mark.extentStart
@@ -182,7 +213,10 @@ final class PageTable {
     if entries.count > 0 {
       let last = entries.count - 1
       entries[last].endSlot = mark.endSlot
-      if mark.sharedPage == Self.noPage {
+      if mark.codedPage != Self.noPage {
+        pool.releaseSet(entries[last].page, to: &budget)
+        entries[last].page = mark.codedPage
+      } else if mark.sharedPage == Self.noPage {
         restoreNorms(ofPage: Int(entries[last].page))
       } else {
         pool.releaseSet(entries[last].page, to: &budget)
@@ -193,6 +227,7 @@ final class PageTable {
     pagesWritten = mark.pagesWritten
     nextNumber = mark.nextNumber
     isRewound = mark.isRewound
+    settledCount = mark.earlierSettledCount
     mark = Mark()
   }
 
@@ -212,6 +247,8 @@ final class PageTable {
   func commit(
     nextPosition: Int, pins: borrowing PinnedTokens, to budget: inout MemoryBudget
   ) -> Bool {
+    commitCodes(to: &budget)
+    if mark.codedPage != Self.noPage { pool.releaseSet(mark.codedPage, to: &budget) }
     // Forks that have gone, or moved on in this step, may have left nothing alive in the extent before.
     if mark.extent != Self.noExtent, mark.extent != extent {
       pool.freeIfDead(mark.extent, to: &budget)
@@ -248,6 +285,15 @@ final class PageTable {
         let address = unsafe pool.addresses[column, page]
         unsafe address?.initializeMemory(
           as: UInt8.self, repeating: byte, count: pool.layouts[layer].pageBytes)
+      }
+    }
+    for index in 0..<codes.count {
+      let page = Int(codes[index].target)
+      pool.forEachColumn { column, layer, _ in
+        // SAFETY: likewise, of a page in codes.
+        let address = unsafe pool.addresses[column, page]
+        unsafe address?.initializeMemory(
+          as: UInt8.self, repeating: byte, count: pool.codedLayouts[layer].pageBytes)
       }
     }
   }

@@ -36,7 +36,11 @@ import Memory
   let savedNorms: UnsafeMutablePointer<SavedNorms>?
   let stepNumber: Int
   let shape: LayerShape
+  /// From the start of a plain page to its values, in bytes.
   let valueOffset: Int
+  /// Where a page that is written in codes at once keeps its errors; nil for plain pages.
+  let codeErrors: UnsafeMutablePointer<PageErrors>?
+  let errorStride: Int
 
   /// Tokens that go to the `page`-th page touched.
   package func tokens(ofPage page: Int) -> Range<Int> {
@@ -57,12 +61,15 @@ import Memory
     // SAFETY: the reservation made an entry and an address for each page touched; the caller vouches for the rows.
     guard let entries = unsafe entries, let pages = unsafe pages else { return }
     let column = unsafe pages + kvHead * columnStride
+    // Pages that are filled in codes are made from plain ones that nobody keeps.
+    let staging = unsafe codeErrors == nil ? nil : StagingPage(shape)
     for index in touched {
       let tokens = unsafe tokens(ofPage: index)
       guard let page = unsafe column[Int(entries[index].page)] else { continue }
       let norms = unsafe norms(
         ofPage: Int(entries[index].page), at: page, kvHead: kvHead,
         isNew: index > 0 || firstSlot == 0)
+      let slot = unsafe index == 0 ? firstSlot : 0
       let first = tokens.lowerBound
       let pairs = unsafe shape.rotaryPairs
       var task = unsafe SlotTask(
@@ -71,11 +78,18 @@ import Memory
         values: values + first * valueTokenStride + kvHead * shape.valueWidth,
         valueTokenStride: valueTokenStride, tokenCount: tokens.count,
         turns: epoch == 0 ? nil : turns.map { unsafe $0 + first * 2 * pairs }, pairs: pairs,
-        pairOrder: shape.rotaryPairing == .halves ? .halves : .interleaved, page: page,
-        firstSlot: index == 0 ? firstSlot : 0, keyElement: shape.keyType.stored,
+        pairOrder: shape.rotaryPairing == .halves ? .halves : .interleaved,
+        page: staging?.page ?? page,
+        firstSlot: slot, keyElement: shape.keyType.stored,
         valueElement: shape.valueType.stored, keyWidth: shape.keyWidth,
-        valueWidth: shape.valueWidth, valueOffset: valueOffset, norms: norms)
+        valueWidth: shape.valueWidth, valueOffset: staging?.valueOffset ?? valueOffset,
+        norms: norms)
       unsafe kernels.writeSlots(&task)
+      let errors = unsafe codeErrors.map {
+        unsafe $0 + kvHead * errorStride + Int(entries[index].page)
+      }
+      unsafe staging?.quantize(
+        to: page, slots: slot..<slot + tokens.count, norms: norms, errors: errors, kernels: kernels)
     }
   }
 
@@ -83,7 +97,7 @@ import Memory
   package func populate() {
     // SAFETY: the reservation made an entry and an address for each page touched, and committed its memory.
     guard let entries = unsafe entries, let pages = unsafe pages else { return }
-    let pageBytes = unsafe PageLayout(shape).pageBytes
+    let pageBytes = unsafe PageLayout(shape.plain).pageBytes
     for kvHead in unsafe 0..<shape.kvHeads {
       for index in unsafe 0..<pageCount {
         guard let page = unsafe pages[kvHead * columnStride + Int(entries[index].page)] else {
@@ -111,7 +125,7 @@ import Memory
     {
       unsafe saved.pointee = SavedNorms(step: stepNumber, norms: norms.pointee)
       if unsafe rewindsFirst, let entry = unsafe entries?.pointee {
-        unsafe norms.pointee = StoredPage(address, shape).norms(
+        unsafe norms.pointee = StoredPage(address, shape.plain).norms(
           of: Int(entry.firstSlot)..<firstSlot)
       }
     }

@@ -8,9 +8,9 @@ import KernelTable
   private let shape: LayerShape
   private let valueOffset: Int
 
-  /// The page at an address.
+  /// The plain page at an address.
   ///
-  /// - Precondition: It is a committed page of that shape for as long as the value is used.
+  /// - Precondition: It is a committed page of that plain shape for as long as the value is used.
   @unsafe init(_ address: UnsafeRawPointer, _ shape: LayerShape) {
     unsafe self.address = address
     self.shape = shape
@@ -100,7 +100,7 @@ import KernelTable
     switch type {
     case .float32:
       return unsafe address.load(fromByteOffset: offset + index * 4, as: Float.self)
-    case .float16:
+    case .float16, .int8, .int4:
       let bits = UInt32(
         unsafe address.load(fromByteOffset: offset + index * 2, as: UInt16.self))
       let (sign, rest) = ((bits & 0x8000) << 16, (bits & 0x7FFF) << 13)

@@ -78,8 +78,9 @@ extension AttentionEngine {
   private func report(layer: Int) -> AttentionReport {
     let settings = settings[layer]
     if settings.horizon == nil {
+      let pages = plan.shapeEntries[settings.shape]
       return AttentionReport(
-        keyValueBytesRead: plan.shapeEntries[settings.shape] * settings.pageBytes)
+        keyValueBytesRead: pages.plain * settings.pageBytes + pages.coded * settings.codedPageBytes)
     }
     return horizon.report(plan, jobs: jobs(ofShape: settings.shape), pageBytes: settings.pageBytes)
   }

@@ -54,6 +54,8 @@ extension AttentionEngine {
 
   /// Makes the step's tokens part of their sequences.
   ///
+  /// In quantised layers, workers turn the pages that are no longer among a sequence's newest into codes.
+  ///
   /// - Precondition: A step is in progress.
   public func commit() {
     guard let reservation else { preconditionFailure("commit without begin") }

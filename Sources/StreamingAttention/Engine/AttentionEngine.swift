@@ -97,8 +97,10 @@ import KernelTable
       let stored = cache.layers[index]
       try layer.check(layer: index, stored: stored, rotation: rule)
       let table = cache.table(ofLayer: index)
-      let horizon = HorizonSettings(
-        layer, keyWidth: stored.keyWidth, keyType: stored.keyType)
+      // Queries that meet codes are rounded by their scales, which no norm bounds: everything visible is read.
+      let horizon =
+        stored.isQuantized
+        ? nil : HorizonSettings(layer, keyWidth: stored.keyWidth, keyType: stored.keyType)
       let shape = PlanShape(
         table: table, queryHeads: layer.queryHeads, kvHeads: stored.kvHeads,
         keyWidth: stored.keyWidth, valueWidth: stored.valueWidth,
@@ -119,8 +121,11 @@ import KernelTable
         LayerSettings(
           shape: shapeIndex, table: table, keyElement: stored.keyType.stored,
           valueElement: stored.valueType.stored,
-          valueOffset: cache.layout(ofLayer: index).valueOffset,
+          valueOffset: cache.layout(ofLayer: index).valueOffset, keyCode: stored.keyCode,
+          valueCode: stored.valueCode,
+          codedValueOffset: cache.codedLayout(ofLayer: index).valueOffset,
           pageBytes: cache.layout(ofLayer: index).pageBytes,
+          codedPageBytes: cache.codedLayout(ofLayer: index).pageBytes,
           scale: layer.scale ?? 1 / Float(stored.keyWidth).squareRoot(),
           softcap: layer.softcap ?? 0, rotation: rotation, pairs: layer.rotary?.pairCount ?? 0,
           pairOrder: layer.rotary?.pairing == .interleaved ? .interleaved : .halves,
@@ -133,9 +138,10 @@ import KernelTable
     self.shapes = shapes
     self.turns = turns
     plan.followsLength = turns.contains { $0.embeddings.contains(where: \.followsLength) }
-    guard rule == .asStored else { return }
-    // What the cache needs to write keys anew.
+    // What the cache needs to quantise pages, and to write keys anew.
     cache.rewriter.kernels = kernels
+    cache.rewriter.coder.workers = workers
+    guard rule == .asStored else { return }
     cache.rewriter.rotaries = layers.map { layer in
       (layer.rotary.map { [$0] } ?? []) + layer.laterRotary
     }

@@ -8,7 +8,11 @@ struct LayerSettings: BitwiseCopyable {
   var keyElement: StoredElement
   var valueElement: StoredElement
   var valueOffset: Int
+  var keyCode: PageCode
+  var valueCode: PageCode
+  var codedValueOffset: Int
   var pageBytes: Int
+  var codedPageBytes: Int
   var scale: Float
   var softcap: Float
   /// Index into the engine's rotations, or −1.

@@ -76,7 +76,8 @@ extension Plan {
           LeafEntry(
             page: Int32(entry.page), run: Int32(runs.count - firstRun - 1),
             basePosition: entry.basePosition, firstKey: keyCount - entry.slots.lowerBound,
-            firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound)))
+            firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound),
+            isCoded: entry.isCoded))
         keyCount += entry.slots.count
         numbers.appendReserved(entry.number)
       }
@@ -137,12 +138,15 @@ extension Plan {
       let number = numbers[first] / size
       var end = first + 1
       while end < table.firstEntry + table.entryCount, numbers[end] / size == number { end += 1 }
+      var coded = 0
+      for index in first..<end where entries[index].isCoded { coded += 1 }
       let (oldest, newest) = (entries[first], entries[end - 1])
       try leaves.append(
         PlannedLeaf(
           number: number, firstEntry: first, entryCount: end - first,
           firstPosition: oldest.basePosition + Int(oldest.firstSlot),
-          lastPosition: newest.basePosition + Int(newest.endSlot) - 1))
+          lastPosition: newest.basePosition + Int(newest.endSlot) - 1,
+          codedCount: coded))
       tables[index].leafCount += 1
       first = end
     }

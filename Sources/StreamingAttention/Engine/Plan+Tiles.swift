@@ -17,9 +17,9 @@ extension Plan {
   }
 
   /// Lists a shape's jobs with the leaves that they see; the number of entries that they see in all.
-  private mutating func listJobs(of shape: PlanShape) throws(AttentionError) -> Int {
+  private mutating func listJobs(of shape: PlanShape) throws(AttentionError) -> EntryCounts {
     let queriesPerJob = max(1, Self.rowsPerJob / shape.group)
-    var entriesSeen = 0
+    var entriesSeen = EntryCounts()
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let request = requests[r]
       let table = tables[shape.table * requests.count + r]
@@ -32,7 +32,9 @@ extension Plan {
           by: table, shape: shape, from: positions[request.queryPosition + first],
           to: positions[request.queryPosition + first + count - 1])
         let entryCost = TileSize.entryCost(rowCount: count * shape.group)
-        entriesSeen += shape.kvHeads * entryCount(ofLeaves: seen)
+        let coded = codedCount(ofLeaves: seen)
+        entriesSeen.plain += shape.kvHeads * (entryCount(ofLeaves: seen) - coded)
+        entriesSeen.coded += shape.kvHeads * coded
         for kvHead in 0..<shape.kvHeads {
           try jobs.append(
             PlannedJob(
@@ -52,6 +54,12 @@ extension Plan {
   private func entryCount(ofLeaves range: Range<Int>) -> Int {
     guard let last = range.last else { return 0 }
     return leaves[last].firstEntry + leaves[last].entryCount - leaves[range.lowerBound].firstEntry
+  }
+
+  private func codedCount(ofLeaves range: Range<Int>) -> Int {
+    var count = 0
+    for leaf in range { count += leaves[leaf].codedCount }
+    return count
   }
 
   private func totalCost(_ range: Range<Int>) -> Int {

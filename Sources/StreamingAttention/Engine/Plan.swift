@@ -94,6 +94,8 @@ struct PlannedLeaf: BitwiseCopyable {
   var entryCount: Int
   var firstPosition: Int
   var lastPosition: Int
+  /// Entries whose page sets hold codes.
+  var codedCount = 0
 }
 
 /// What one call of a worker covers: some neighbouring leaves of a job, or a job that finds its own.
@@ -107,6 +109,12 @@ struct PlannedTile: BitwiseCopyable {
   var leafCount: Int
 }
 
+/// Pages that are read.
+struct EntryCounts: BitwiseCopyable {
+  var plain = 0
+  var coded = 0
+}
+
 /// Everything decided before the first multiply: rows, leaves, tiles and their order.
 ///
 /// A plan depends on shapes, tables and the number of workers (for the cut, never for the bits), not on
@@ -116,6 +124,8 @@ struct Plan: ~Copyable {
   var followsLength = false
   /// Query rows of one job at most: they stay in L2 beside a page, and share what it costs to widen one.
   static let rowsPerJob = 192
+  /// Rows of a request over one KV head, counting query heads, that meet quantised pages as they are; more widen them.
+  static let mostRowsInCodes = 12
 
   var requests: GrowingBuffer<PlannedRequest>
   /// Position of each row, `[request][max(tokenCount, queryCount)]`.
@@ -142,7 +152,7 @@ struct Plan: ~Copyable {
   /// First tile of each shape, and one more.
   var shapeTiles: GrowingBuffer<Int>
   /// For each shape, the pages that its jobs see in all.
-  var shapeEntries: GrowingBuffer<Int>
+  var shapeEntries: GrowingBuffer<EntryCounts>
   /// For each shape, the first of its rows in `references`; empty unless it has a horizon.
   var shapeReferences: GrowingBuffer<Int>
   /// `[shape with a horizon][query row]`.
@@ -173,7 +183,7 @@ struct Plan: ~Copyable {
     let tiles = try GrowingBuffer<PlannedTile>()
     let shapeJobs = try GrowingBuffer<Int>()
     let shapeTiles = try GrowingBuffer<Int>()
-    let shapeEntries = try GrowingBuffer<Int>()
+    let shapeEntries = try GrowingBuffer<EntryCounts>()
     let shapeReferences = try GrowingBuffer<Int>()
     let references = try GrowingBuffer<RowReferences>()
     let order = try SizeOrder()

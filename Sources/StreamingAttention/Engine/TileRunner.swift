@@ -122,6 +122,10 @@ enum TileRunner {
       outputStride: shape.outputStride, scratch: scratch)
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns
+    unsafe task.keyCode = settings.keyCode
+    unsafe task.valueCode = settings.valueCode
+    unsafe task.codedValueOffset = settings.codedValueOffset
+    unsafe task.widensCodes = request.queryCount * shape.group > Plan.mostRowsInCodes
     unsafe task.widensPages = run.pointee.traits.widensPages
     unsafe task.asksAhead = run.pointee.traits.asksAhead
     unsafe task.dotsPairs = run.pointee.traits.dotsPairs

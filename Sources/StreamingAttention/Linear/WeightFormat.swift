@@ -2,7 +2,7 @@ package import KernelTable
 
 /// How a matrix holds its weights.
 package enum WeightFormat: Sendable, Equatable {
-  /// Each weight by itself.
+  /// Each weight by itself, in a type that is not quantised; codes below are another matter.
   case elements(ElementType)
   /// Codes with a scale and a minimum for each output and 32 inputs.
   case codes(CodeFormat)
@@ -46,7 +46,7 @@ package enum WeightFormat: Sendable, Equatable {
   func panelBytes(inputWidth: Int) -> Int {
     switch self {
     case .elements(.float32): inputWidth * 256
-    case .elements(.float16): inputWidth * 128
+    case .elements(.float16), .elements(.int8), .elements(.int4): inputWidth * 128
     case .elements(.bfloat16): (inputWidth + 1) / 2 * 256
     case .codes(let format): inputWidth / CodeFormat.blockInputs * format.blockBytes
     }

@@ -15,8 +15,11 @@ struct OperationFuzz {
   private let mostTokens: Int
   private(set) var counts: [String: Int] = [:]
 
-  init(seed: UInt64, mostSequences: Int = 10, mostTokens: Int = 700) throws {
-    harness = try OperationHarness(seed: seed)
+  init(
+    seed: UInt64, mostSequences: Int = 10, mostTokens: Int = 700,
+    types: [ElementType] = ElementType.plainCases, fullPrecision: FullPrecision = .newestPages
+  ) throws {
+    harness = try OperationHarness(seed: seed, types: types, fullPrecision: fullPrecision)
     random = SeededGenerator(seed: seed)
     (self.mostSequences, self.mostTokens) = (mostSequences, mostTokens)
   }
@@ -326,6 +329,29 @@ struct OperationFuzzTests {
   func short(seed: UInt64) throws {
     var fuzz = try OperationFuzz(seed: seed)
     for number in 0..<12_500 {
+      do { try fuzz.step(number) } catch {
+        Issue.record("seed \(seed), operation \(number): \(error)")
+        return
+      }
+    }
+    try fuzz.end()
+    for name in ["faults", "forks", "truncations", "removals", "keeps", "attention"] {
+      #expect(fuzz.counts[name, default: 0] > 50, "\(fuzz.counts)")
+    }
+    let statistics = fuzz.harness.cache.statistics()
+    #expect(
+      statistics.merges > 50 && statistics.copies > 50 && statistics.rewrites > 50,
+      "\(statistics)")
+  }
+
+  @Test(
+    "agree with lists of tokens where keys and values are quantised",
+    arguments: [31, 32, 33] as [UInt64])
+  func quantized(seed: UInt64) throws {
+    var fuzz = try OperationFuzz(
+      seed: seed, types: OperationHarness.quantizedTypes,
+      fullPrecision: seed == 33 ? FullPrecision(first: 5, last: 200) : .newestPages)
+    for number in 0..<8_000 {
       do { try fuzz.step(number) } catch {
         Issue.record("seed \(seed), operation \(number): \(error)")
         return

@@ -6,6 +6,8 @@ import TestSupport
 /// A cache of three small layers under an engine, and tokens whose keys and values follow from their identity alone.
 final class OperationHarness {
   static let window = 130
+  /// That of layer 1.
+  let window: Int
   /// Rows drawn once: a token's identity counts them.
   static let identities = 8192
 
@@ -18,8 +20,12 @@ final class OperationHarness {
   private let values: [[Float]]
   var nextIdentity = 0
 
-  init(seed: UInt64, memoryLimit: Int = 64 << 20) throws {
-    let types = ElementType.allCases
+  /// Element types are dealt out to the layers, in another order for every seed.
+  init(
+    seed: UInt64, memoryLimit: Int = 64 << 20, types: [ElementType] = ElementType.plainCases,
+    fullPrecision: FullPrecision = .newestPages, window: Int = OperationHarness.window
+  ) throws {
+    self.window = window
     func type(_ number: UInt64) -> ElementType { types[Int((seed + number) % 3)] }
     let layers = [
       LayerShape(
@@ -27,12 +33,13 @@ final class OperationHarness {
         keyPositions: .rotary(pairs: 3, pairing: .halves)),
       LayerShape(
         kvHeads: 1, keyWidth: 6, valueWidth: 18, keyType: type(1), valueType: type(2),
-        keyPositions: .rotary(pairs: 3, pairing: .interleaved), retention: .window(Self.window)),
+        keyPositions: .rotary(pairs: 3, pairing: .interleaved), retention: .window(window)),
       LayerShape(
         kvHeads: 1, keyWidth: 3, valueWidth: 4, keyType: type(2), valueType: type(0),
         keyPositions: .none),
     ]
-    cache = try KVCache(layers: layers, stripes: [nil], memoryLimit: memoryLimit)
+    cache = try KVCache(
+      layers: layers, stripes: [nil], memoryLimit: memoryLimit, fullPrecision: fullPrecision)
     var rotaries: [[RotaryEmbedding]] = []
     for layer in layers.prefix(2) {
       rotaries.append(
@@ -45,7 +52,7 @@ final class OperationHarness {
     self.rotaries = rotaries[0]
     let attention = layers.enumerated().map { index, layer in
       var attention = LayerAttention(
-        queryHeads: 2 * layer.kvHeads, window: index == 1 ? Self.window : nil,
+        queryHeads: 2 * layer.kvHeads, window: index == 1 ? window : nil,
         rotary: index < 2 ? rotaries[index][0] : nil)
       attention.laterRotary = index < 2 ? [rotaries[index][1]] : []
       return attention
@@ -117,7 +124,7 @@ final class OperationHarness {
   static func unit(_ type: ElementType) -> Double {
     switch type {
     case .float32: 0
-    case .float16: 0x1p-11
+    case .float16, .int8, .int4: 0x1p-11
     case .bfloat16: 0x1p-8
     }
   }
@@ -128,6 +135,9 @@ final class OperationHarness {
   /// roundings at most.
   func holds(_ identity: Int, layer: Int, head: Int, entry: LiveEntry, slot: Int) -> Bool {
     let shape = cache.layers[layer]
+    if shape.isQuantized {
+      return holdsCodes(identity, layer: layer, head: head, entry: entry, slot: slot)
+    }
     let table = cache.table(ofLayer: layer)
     let order: PairOrder = shape.rotaryPairing == .halves ? .halves : .interleaved
     guard let page = unsafe cache.pageAddresses(layer: layer, kvHead: head)[entry.page] else {
@@ -188,6 +198,9 @@ final class OperationHarness {
       var span = output.mutableSpan
       var lse = logSumExp.mutableSpan
       try engine.attend(layer: layer, queries: queries.span, into: &span, logSumExp: &lse)
+      var bounds = [Float](repeating: .nan, count: heads)
+      var boundSpan = bounds.mutableSpan
+      try engine.quantizationBounds(layer: layer, queries: queries.span, into: &boundSpan)
       let table = cache.table(ofLayer: layer)
       let rewrites = entries(of: sequence, table: table).map {
         self.rewrites($0.page, table: table)
@@ -195,7 +208,7 @@ final class OperationHarness {
       let unit = Self.unit(shape.keyType) * 1.01 + 16 * 0x1p-24
       let twin = ReferenceAttention(
         scale: Double(1 / Float(shape.keyWidth).squareRoot()), isCausal: true,
-        window: layer == 1 ? Self.window : nil, rotation: rotation,
+        window: layer == 1 ? window : nil, rotation: rotation,
         arithmetic: .init(keyUnit: unit * Double(1 + (rewrites.max() ?? 0))))
       for kvHead in 0..<shape.kvHeads {
         var tokens = ReferenceTokens(keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
@@ -210,7 +223,15 @@ final class OperationHarness {
           let query = Array(queries[head * shape.keyWidth..<(head + 1) * shape.keyWidth])
           let expected = twin.row(query: query, at: model.nextPosition - 1, over: tokens)
           let own = output[head * shape.valueWidth..<(head + 1) * shape.valueWidth]
-          worst = max(worst, expected.worstRatio(output: own, logSumExp: logSumExp[head]))
+          if shape.isQuantized {
+            let bound =
+              Double(bounds[head])
+              + integerBound(layer: layer, kvHead: kvHead, query: query, of: sequence)
+              + expected.outputBound.norm
+            worst = max(worst, expected.output.distance(to: own.map(Double.init)) / bound)
+          } else {
+            worst = max(worst, expected.worstRatio(output: own, logSumExp: logSumExp[head]))
+          }
         }
       }
     }

@@ -29,8 +29,18 @@ struct AttentionBitsTests {
       length: 1700, base: 131_000, rows: 9, seed: 12)
   }
 
+  /// Quantised keys and values, with few rows for each head and with many.
+  static let quantized: [AttentionCase] = AttentionFactors.instructionSets.flatMap { set in
+    [(ElementType.int8, ElementType.int4, 1), (.int4, .int8, 9), (.float16, .int8, 3)].map {
+      AttentionCase(
+        instructionSet: set, keyType: $0, valueType: $1, group: 3, keyWidth: 59, valueWidth: 45,
+        length: 1700, base: 1000, rows: $2, seed: 14)
+    }
+  }
+
   @Test(
-    "are those of one worker for 2 to 8 workers that all take tiles", arguments: kinds + maskings)
+    "are those of one worker for 2 to 8 workers that all take tiles",
+    arguments: kinds + maskings + quantized)
   func workers(_ example: AttentionCase) throws {
     var example = example
     // A window leaves one tile for each sequence and KV head.
@@ -65,7 +75,7 @@ struct AttentionBitsTests {
 
   @Test(
     "are the same whether pages are widened and memory is asked for ahead",
-    arguments: kinds + maskings, [true, false])
+    arguments: kinds + maskings + quantized, [true, false])
   func traits(_ example: AttentionCase, dotsPairs: Bool) throws {
     // Times the group: few rows, up to a page's pass for itself, more than a block.
     for rows in [1, 3, 17, 30] {
@@ -81,7 +91,8 @@ struct AttentionBitsTests {
     }
   }
 
-  @Test("of a sequence are the same alone and among others", arguments: kinds + maskings)
+  @Test(
+    "of a sequence are the same alone and among others", arguments: kinds + maskings + quantized)
   func neighbours(_ example: AttentionCase) throws {
     // A length, new tokens and rows for each sequence; one has no token at all, one asks for nothing.
     let shapes = [(700, 1, 1), (1700, 9, 9), (1, 1, 1), (0, 0, 2), (130, 70, 70), (64, 3, 0)]

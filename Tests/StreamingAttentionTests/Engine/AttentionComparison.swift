@@ -102,7 +102,7 @@ extension AttentionCase {
       let unit: Double =
         switch keyType {
         case .float32: 0
-        case .float16: 0x1p-11
+        case .float16, .int8, .int4: 0x1p-11
         case .bfloat16: 0x1p-8
         }
       for (channel, stored) in tokens.key(token).enumerated() {

@@ -123,31 +123,15 @@ final class EngineHarness {
   func storedTokens(_ sequence: SequenceID, kvHead: Int) throws -> ReferenceTokens {
     let cache = engine.cache
     let shape = cache.layers[0]
-    let (keyElement, valueElement) = (shape.keyType.stored, shape.valueType.stored)
-    let order = shape.rotaryPairing == .halves ? PairOrder.halves : .interleaved
-    let valueOffset = cache.layout(ofLayer: 0).valueOffset
     var tokens = ReferenceTokens(keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
     guard try cache.liveEntryCount(of: sequence, table: 0) > 0 else { return tokens }
-    let pages = unsafe cache.pageAddresses(layer: 0, kvHead: kvHead)
     try cache.forEachLiveEntry(of: sequence, table: 0) { entry in
-      guard let page = unsafe pages[entry.page] else { return }
+      guard let page = CodedPage(of: entry, in: cache, layer: 0, head: kvHead) else { return }
       for slot in entry.slots {
-        let key = (0..<shape.keyWidth).map { channel in
-          unsafe SlotTwin.load(
-            page,
-            SlotTwin.keyIndex(
-              channel: channel, slot: slot, pairs: shape.rotaryPairs, order: order,
-              element: keyElement), keyElement)
-        }
-        let value = (0..<shape.valueWidth).map { channel in
-          unsafe SlotTwin.load(
-            page + valueOffset,
-            SlotTwin.valueIndex(
-              channel: channel, slot: slot, width: shape.valueWidth, element: valueElement),
-            valueElement)
-        }
         tokens.append(
-          storedKey: key, value: value, at: entry.basePosition + slot, anchor: entry.anchor)
+          storedKey: page.key(slot: slot).map { Float($0) },
+          value: page.value(slot: slot).map { Float($0) },
+          at: entry.basePosition + slot, anchor: entry.anchor)
       }
     }
     return tokens

@@ -157,7 +157,7 @@ struct EpochRun {
     let unit: Double =
       switch example.keyType {
       case .float32: 0
-      case .float16: 0x1p-11
+      case .float16, .int8, .int4: 0x1p-11
       case .bfloat16: 0x1p-8
       }
     var worst = 0.0

@@ -13,7 +13,10 @@ private struct Decoding {
   private let queries: [Float]
 
   // Rotations of the three sequences, once the prompts are in: what was stored differently is read through tables of slots.
-  init(workers: Workers, rotations: [SequenceRotation] = []) throws {
+  // Layer 0 is of the type given.
+  init(
+    workers: Workers, rotations: [SequenceRotation] = [], type: ElementType = .float16
+  ) throws {
     let rotary = try RotaryEmbedding(headDimension: 64, rotaryDimensions: 64, pairing: .halves)
     let later = try RotaryEmbedding(
       headDimension: 64, rotaryDimensions: 64, pairing: .halves, scaling: .linear(factor: 2))
@@ -22,7 +25,8 @@ private struct Decoding {
     let window = 100
     let shapes = (0..<Self.layerCount).map { layer in
       LayerShape(
-        kvHeads: 2, keyWidth: 64, keyType: .float16, valueType: .float16,
+        kvHeads: 2, keyWidth: 64, keyType: layer == 0 ? type : .float16,
+        valueType: layer == 0 ? type : .float16,
         keyPositions: .rotary(pairs: 32, pairing: .halves),
         retention: layer == 1 ? .window(window) : .everything)
     }
@@ -92,8 +96,21 @@ struct SteadyStateTests {
       ],
     ])
   func nothing(workerCount: Int, rotations: [SequenceRotation]) throws {
+    try check(workerCount: workerCount, rotations: rotations, type: .float16)
+  }
+
+  @Test(
+    "allocates and retains nothing over quantised pages",
+    .enabled(if: AllocationCount.isAvailable), arguments: [1, 2], [ElementType.int8, .int4])
+  func quantized(workerCount: Int, type: ElementType) throws {
+    try check(workerCount: workerCount, rotations: [], type: type)
+  }
+
+  private func check(
+    workerCount: Int, rotations: [SequenceRotation], type: ElementType
+  ) throws {
     let threads = ProvidedThreads(count: workerCount)
-    let decoding = try Decoding(workers: threads.workers, rotations: rotations)
+    let decoding = try Decoding(workers: threads.workers, rotations: rotations, type: type)
     var output = [Float](repeating: 0, count: 3 * 6 * 64)
     var logSumExp = [Float](repeating: 0, count: 3 * 6)
     var outputSpan = output.mutableSpan

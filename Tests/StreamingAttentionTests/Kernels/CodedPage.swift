@@ -77,10 +77,13 @@ struct CodedPage {
     let column = channel % 32
     let rows = form.valueCode == .int4 ? 8 : 4
     if form.valueCode == .none { return nil }
-    // A panel before this one has 32 columns of 64 codes and two factors.
-    let start = form.layout.valueOffset + panel * 32 * (256 / rows + 4)
-    let factors = start + 256 / rows * width
-    let byte = memory.byte(start + slot / rows * width * 4 + column * 4 + slot % 4)
+    // A panel before this one has 32 columns of 64 codes, and two factors for all of them or for each half.
+    let slots = form.valueCode == .int4 ? 32 : 64
+    let part = slots * 4 / rows + 4
+    let start =
+      form.layout.valueOffset + panel * 32 * part * (64 / slots) + slot / slots * width * part
+    let factors = start + (part - 4) * width
+    let byte = memory.byte(start + slot % slots / rows * width * 4 + column * 4 + slot % 4)
     let code = form.valueCode == .int8 ? byte : slot % 8 < 4 ? byte & 15 : byte >> 4
     return StoredCode(
       scale: memory.half(factors + 2 * column), zero: memory.half(factors + 2 * width + 2 * column),

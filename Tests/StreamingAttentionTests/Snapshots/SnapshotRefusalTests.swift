@@ -190,6 +190,17 @@ struct SnapshotRefusalTests {
     ) { try store.restore(into: cache) }
   }
 
+  @Test("of quantised caches, which they do not hold yet")
+  func quantized() throws {
+    var layer = Self.layer
+    layer.valueType = .int8
+    let cache = try KVCache(layers: [Self.layer, layer], stripes: [nil], memoryLimit: 64 << 20)
+    let store = SnapshotStore(path: path)
+    let refusal = SnapshotError.quantized(layer: 1, received: "int8")
+    #expect(throws: refusal) { try store.save(cache) }
+    #expect(throws: refusal) { try store.restore(into: cache) }
+  }
+
   @Test("when keys were turned by other frequencies")
   func frequencies() throws {
     func engine(_ scaling: RotaryScaling, later: [RotaryScaling] = []) throws -> AttentionEngine {

@@ -83,7 +83,8 @@ final class CacheRestoration {
         }
         let count = runLength(of: entries, from: index, in: numbers, pool)
         let extent = try pool.openExtent(
-          firstEntry: Int(entries[index].number), pageCount: count, from: &cache.budget)
+          firstEntry: Int(entries[index].number), pageCount: count, isCoded: false,
+          from: &cache.budget)
         do throws(CacheError) {
           for entry in entries[index..<index + count]
           where numbers[Int(entry.page)] == PageTable.noPage {

@@ -28,6 +28,7 @@ extension SnapshotStore {
     into cache: KVCache, workers: Workers = .shared, cancellation: CancellationFlag? = nil
   ) throws(SnapshotError) -> RestoredSnapshot {
     guard !cache.isStepInProgress else { throw .cache(.stepInProgress) }
+    try cache.checkHoldsPlainPages()
     let turn = try SnapshotError.reading { () throws(MemoryError) in
       try FileFolder.Turn(in: names.folder, .shared)
     }

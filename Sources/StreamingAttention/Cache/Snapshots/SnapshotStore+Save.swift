@@ -33,6 +33,7 @@ extension SnapshotStore {
     _ cache: KVCache, sequences: [SequenceID]? = nil, attachment: [UInt8] = []
   ) throws(SnapshotError) -> SnapshotReport {
     guard !cache.isStepInProgress else { throw .cache(.stepInProgress) }
+    try cache.checkHoldsPlainPages()
     let states = try SnapshotError.wrapping { () throws(CacheError) in
       try cache.states(of: sequences)
     }
@@ -127,6 +128,14 @@ extension SnapshotStore {
 }
 
 extension KVCache {
+  /// Throws if a layer is quantised.
+  func checkHoldsPlainPages() throws(SnapshotError) {
+    guard let layer = layers.firstIndex(where: \.isQuantized) else { return }
+    let shape = layers[layer]
+    let type = shape.keyType.isQuantized ? shape.keyType : shape.valueType
+    throw .quantized(layer: layer, received: type.name)
+  }
+
   /// The states of sequences, all in the order of their places if nil.
   func states(of wanted: [SequenceID]?) throws(CacheError) -> [SequenceState] {
     guard let wanted else { return sequences.compactMap { $0 } }
