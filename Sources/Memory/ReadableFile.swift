@@ -52,6 +52,11 @@ package final class ReadableFile: Sendable {
     }
   }
 
+  /// Lets the system read a part ahead of its use, in the background.
+  package func expect(_ range: Range<Int>) {
+    _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
+  }
+
   /// Lets the system forget what it has in memory of the file, so that it is read from the disk again.
   ///
   /// Bytes that are not on the disk yet stay.

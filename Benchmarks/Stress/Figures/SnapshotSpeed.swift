@@ -13,7 +13,7 @@ package struct SnapshotSpeed: Sendable, Equatable {
   package var coldRestoreSeconds: Double
   /// The file, likewise.
   package var readSeconds: Double
-  /// With all of the files in memory.
+  /// With all of the files in memory; the fastest of three.
   package var warmRestoreSeconds: Double
   /// The next step after that, one token in all layers.
   package var firstStepSeconds: Double

@@ -11,7 +11,7 @@ extension StressRun {
   private static let mostSaves = 3
   private static let mostDelay: UInt64 = 60_000
 
-  private func files() throws(StressError) -> StressSnapshots {
+  func files() throws(StressError) -> StressSnapshots {
     if let snapshots { return snapshots }
     let made = try StressSnapshots(options)
     snapshots = made

@@ -4,6 +4,8 @@ import Memory
 /// A file of pages that is read back, by several workers if need be.
 struct SegmentReader: Sendable {
   let layout: SegmentLayout
+  private static let aheadBytes = 4 << 20
+
   /// The same file, opened once for each worker: the system reads ahead for each of them.
   private let files: [ReadableFile]
   /// `[pool]`, the bytes of its records.
@@ -76,6 +78,9 @@ struct SegmentReader: Sendable {
     checksums: (Int) -> UInt64
   ) throws(SnapshotError) {
     let offset = layout.pageOffset(pool: pool, column: column, set: sets.lowerBound)
+    // Pages are read in the order of the file: the disk is kept busy while these are checked.
+    let ahead = offset + Self.aheadBytes
+    files[worker].expect(ahead..<ahead + bytes.byteCount)
     do throws(MemoryError) { try files[worker].read(at: offset, into: &bytes) } catch {
       throw SnapshotError(reading: error)
     }
