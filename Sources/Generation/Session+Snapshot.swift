@@ -6,7 +6,7 @@ internal import Tokenization
 extension Session {
   /// Saves the session: its tokens, its cache, and where its random choices are.
   ///
-  /// A later call for the same path writes what has changed. See ``SnapshotStore`` for the files, and for what a process that is
+  /// A later call for the same path writes what has changed. See `SnapshotStore` for the files, and for what a process that is
   /// killed meanwhile leaves.
   ///
   /// - Returns: What was written.
