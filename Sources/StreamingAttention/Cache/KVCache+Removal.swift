@@ -146,7 +146,8 @@ extension KVCache {
   /// Throws if the window of the next token would miss tokens that the table has released.
   private func checkWindow(of table: PageTable, length: Int) throws(CacheError) {
     guard case .window(let window) = table.pool.retention, length > 0 else { return }
-    let reach = table.draftEnd == nil ? 0 : table.draftReach ?? .max
+    // The last token may have left the window, where all that is left before it is what a pin has held.
+    let reach = table.draftHolds(length - 1) ? table.draftReach ?? .max : 0
     guard reach >= window - 1, reach > 0 else {
       throw .windowReleased(layer: table.pool.layers[0], received: reach, allowed: window)
     }

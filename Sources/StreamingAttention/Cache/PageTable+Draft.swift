@@ -205,10 +205,10 @@ extension PageTable {
   /// The position after the newest token, nil without any.
   var endPosition: Int? { entries.count > 0 ? entries[entries.count - 1].endPosition : nil }
 
-  /// The position after the draft's newest token, nil without any.
-  var draftEnd: Int? {
+  /// Whether the draft's newest token is that one.
+  func draftHolds(_ token: Int) -> Bool {
     let count = draft.entries.count
-    return count > 0 ? draft.entries[count - 1].endPosition : nil
+    return count > 0 && draft.entries[count - 1].tokens.upperBound == token + 1
   }
 
   /// How many tokens before the next one the draft holds without a gap, nil if that is all there are.

@@ -296,6 +296,11 @@ struct OperationTests {
     }
     #expect(try entries(windowed, sequence) == before)
     #expect(windowed.checkInvariants() == [])
+    // Of the tokens that would be left, the window holds the pinned page's alone, and not the last one.
+    #expect(throws: CacheError.windowReleased(layer: 0, received: 0, allowed: 200)) {
+      try windowed.keep(first: 500, last: 0, of: sequence)
+    }
+    #expect(try entries(windowed, sequence) == before)
     // Pinned sinks are live, so that they may move up to the window.
     try windowed.keep(first: 4, last: 150, of: sequence)
     #expect(try entries(windowed, sequence).map(\.tokens.lowerBound).first == 0)
