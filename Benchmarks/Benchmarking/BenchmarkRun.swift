@@ -51,6 +51,7 @@ package final class BenchmarkRun {
     case .forkJoin: try measureForkJoin()
     case .append: try measureAppend()
     case .edits: try measureEdits()
+    case .forks: try measureForks()
     case .model: try measureModel(options.argument ?? "")
     case .compare: try compare(options.argument ?? "")
     }

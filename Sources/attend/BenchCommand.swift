@@ -10,8 +10,8 @@ extension Command {
     optionalArguments: [
       (
         "MODE",
-        "decode, prefill, append, edits, fork-join, limits, model or compare. Default: decode, then prefill of "
-          + "128 rows, at 128K and 256K."
+        "decode, prefill, append, edits, forks, fork-join, limits, model or compare. Default: decode, then prefill "
+          + "of 128 rows, at 128K and 256K."
       ),
       (
         "FILE",

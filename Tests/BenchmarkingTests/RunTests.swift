@@ -207,6 +207,21 @@ struct RunTests {
     #expect(records[0].others.contains(BenchmarkRecord.Field("forkedPages", 0)))
   }
 
+  @Test("forks in one step have the answers that each has alone, and read what they share once")
+  func forks() throws {
+    let (records, allPassed, error) = try run(
+      "forks", ["--repeat": "3", "--key-type": "bf16", "--context": "2K", "--forks": "3"])
+    #expect(error == nil && allPassed)
+    #expect(records.map(\.operation) == Array(repeating: "forks", count: records.count))
+    #expect(records.map(\.position) == ["none", "rope", "alibi"])
+    for record in records {
+      #expect(record.batch == 3 && record.repetitions == 3 && record.selfCheck?.passed == true)
+      #expect(record.others.map(\.name) == ["oneMilliseconds", "timesOne"])
+      let pages = try #require(record.kvHeads) * (32 + 2)
+      #expect(record.keyValueBytesRead == pages * 64 * 4 * (try #require(record.headDimension)))
+    }
+  }
+
   @Test("a step with nothing to do is timed for every number of threads")
   func forkJoin() throws {
     let (records, _, error) = try run("fork-join", ["--threads": "1,2", "--repeat": "50"])

@@ -9,10 +9,10 @@ struct BenchTests {
     let outcome = try Attend.run(["bench", "--help"])
     #expect(outcome.exitStatus == 0)
     for word in [
-      "decode", "prefill", "append", "edits", "fork-join", "limits", "model", "compare",
+      "decode", "prefill", "append", "edits", "forks", "fork-join", "limits", "model", "compare",
       "--context",
       "--shape", "--query-heads", "--kv-heads", "--head-dimension", "--key-type", "--value-type",
-      "--position", "--threads", "--batch", "--query-length", "--instruction-set",
+      "--position", "--threads", "--batch", "--forks", "--query-length", "--instruction-set",
       "--alibi-epsilon", "--anchor-run", "--key-rotation",
       "--repeat", "--attempts", "--json", "--save", "--note",
     ] {
@@ -25,7 +25,7 @@ struct BenchTests {
     arguments: [
       (["sweep"], "decode"), (["decode", "--context", "0"], "4096"),
       (["decode", "--key-type", "f8"], "bf16"), (["model"], "MODEL"),
-      (["decode", "8192"], "--context"),
+      (["decode", "8192"], "--context"), (["decode", "--forks", "2"], "only with forks"),
       (["decode", "a", "b"], "unexpected"),
     ])
   func usage(words: [String], hint: String) throws {

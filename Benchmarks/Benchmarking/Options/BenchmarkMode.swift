@@ -8,6 +8,8 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
   case append
   /// Forks, shifts and rewinds of a long sequence.
   case edits
+  /// Attention of one new token of each of several forks of a filled sequence, in one step.
+  case forks
   /// A step with nothing to do.
   case forkJoin = "fork-join"
   /// What the machine can do.
@@ -49,6 +51,9 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
     case nil, .decode, .prefill: attention
     case .append: shapes.union(fills)
     case .edits: shapes.union(["--repeat"])
+    case .forks:
+      shapes.union(fills).subtracting(["--batch", "--key-rotation"])
+        .union(["--forks", "--attempts"])
     case .forkJoin: ["--threads", "--repeat"]
     case .limits: ["--threads", "--instruction-set"]
     case .model: models

@@ -27,6 +27,9 @@ extension BenchmarkOptions {
       DriverOption(
         name: "--batch", value: "N", help: "Sequences of each context in one step. Default: 1."),
       DriverOption(
+        name: "--forks", value: "N",
+        help: "For forks: sequences that share a context, 2 to 64. Default: 8."),
+      DriverOption(
         name: "--query-length", value: "LIST",
         help: "Query rows of each sequence in prefill. Default: 128; prefill alone: 2048."),
       DriverOption(
@@ -55,7 +58,7 @@ extension BenchmarkOptions {
       DriverOption(
         name: "--repeat", value: "N",
         help:
-          "Timed repetitions of each record. Default: 15 for decode, 3 for prefill, 512 tokens for append, 8 for edits, 20000 steps for fork-join."
+          "Timed repetitions of each record. Default: 15 for decode and forks, 3 for prefill, 512 tokens for append, 8 for edits, 20000 steps for fork-join."
       ),
       DriverOption(
         name: "--attempts", value: "N",

@@ -43,14 +43,15 @@ extension BenchmarkOptions {
     alibiEpsilon = try reader.number("--alibi-epsilon", in: 0...0.01).map { Float($0) }
     needles =
       try reader.choice("--keys", [("planted", .planted), ("plain", .none)]) ?? needles
-    if mode == BenchmarkMode.append.rawValue, needles == .none {
-      throw .option(name: "--keys", received: "plain", allowed: "planted, with append")
+    if let mode, ["append", "forks"].contains(mode), needles == .none {
+      throw .option(name: "--keys", received: "plain", allowed: "planted, with \(mode)")
     }
     anchorRun = try reader.integer("--anchor-run", in: 64...1 << 20)
     if let run = anchorRun, !run.isMultiple(of: 64) {
       throw .option(name: "--anchor-run", received: "\(run)", allowed: "multiples of 64")
     }
     try readKeyRotation(reader)
+    forks = try reader.integer("--forks", in: 2...64) ?? forks
     repeats = try reader.integer("--repeat", in: 1...1_000_000)
     attempts = try reader.integer("--attempts", in: 1...100) ?? attempts
     seed = try reader.seed("--seed") ?? seed

@@ -30,6 +30,8 @@ package struct BenchmarkOptions: Sendable, Equatable {
   package var anchorRun: Int?
   /// How rotary keys are stored.
   package var keyRotation: FilledRotation
+  /// Sequences that share what is filled, the first of them included.
+  package var forks = 8
   /// Timed repetitions of each record; nil for the mode's own number.
   package var repeats: Int?
   /// How often a record is measured at most until it counts.

@@ -110,7 +110,8 @@ extension AttentionEngine {
       tiles: plan.tiles.baseAddress + first,
       jobs: plan.jobs.baseAddress, requests: plan.requests.baseAddress,
       tables: plan.tables.baseAddress + settings.table * plan.requests.count,
-      leaves: plan.leaves.baseAddress,
+      leaves: plan.leaves.baseAddress, members: UnsafePointer(plan.members.baseAddress),
+      nodes: UnsafePointer(plan.nodes.baseAddress),
       entries: settings.rotation < 0 && plan.unturnedEntries.count > 0
         ? plan.unturnedEntries.baseAddress : plan.entries.baseAddress,
       positions: plan.positions.baseAddress,

@@ -2,7 +2,8 @@
 public struct AttentionReport: Sendable, Equatable {
   /// Bytes of keys and values that were read, in whole pages.
   ///
-  /// A page counts once for each block of query rows of its KV head that read it; a decoded token is one block.
+  /// A page counts once for each block of query rows of its KV head that read it; a decoded token is one block, and so are
+  /// tokens of forks where they read what they share.
   public var keyValueBytesRead: Int
   /// Bytes of the pages that no row of a block had to read, counted likewise.
   ///

@@ -40,6 +40,9 @@ struct LayerSettings: BitwiseCopyable {
   /// Tables of this layer's retention, one per request.
   var tables: UnsafePointer<PlannedTable>
   var leaves: UnsafePointer<PlannedLeaf>
+  /// Whom passes compute for, and the numbers of the tiles of the jobs that own trees.
+  var members: UnsafePointer<PassMember>
+  var nodes: UnsafePointer<Int>
   var entries: UnsafePointer<LeafEntry>
   var positions: UnsafePointer<Int>
   /// `[position][cos | sin]` and `[run][cos | sin]` of this layer's rotation, or nil.
@@ -80,6 +83,22 @@ struct LayerSettings: BitwiseCopyable {
   }
 
   private static func padded(_ rowCount: Int) -> Int { (rowCount + 15) / 16 * 16 }
+
+  /// The rows from `row` on.
+  func rows(from row: Int, outputStride: Int) -> StateRows {
+    unsafe StateRows(
+      maxima: maxima + row, denominators: denominators + row,
+      outputs: outputs + row * outputStride)
+  }
+
+  private init(
+    maxima: UnsafeMutablePointer<Float>, denominators: UnsafeMutablePointer<Float>,
+    outputs: UnsafeMutablePointer<Float>
+  ) {
+    unsafe self.maxima = maxima
+    unsafe self.denominators = denominators
+    unsafe self.outputs = outputs
+  }
 
   init(at address: UnsafeMutablePointer<Float>, rowCount: Int) {
     unsafe maxima = address

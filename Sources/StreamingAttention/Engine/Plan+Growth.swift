@@ -29,6 +29,7 @@ extension Plan {
       try cache.liveEntryCount(of: sequence, table: table)
     }
     let size = SummationOrder.leafEntries(liveEntries: count)
+    tables[index].firstChangedLeaf = listed.firstLeaf + max(listed.leafCount - 1, 0)
     guard count > 0, listed.entryCount > 0 else { return count == listed.entryCount }
     guard count <= listed.entryRoom,
       size == SummationOrder.leafEntries(liveEntries: listed.entryCount)

@@ -19,7 +19,11 @@ extension Plan {
       try positions.reserveCapacity(positions.count + planned.positionCount)
       for _ in 0..<planned.positionCount { positions.appendReserved(0) }
     }
+    let knew = knowsEqualLeaves
+    // If listing fails, what is known may be of leaves that are no more.
+    knowsEqualLeaves = false
     try listTables(cache, list)
+    try findEqualLeaves(afterKnown: knew)
     for r in 0..<requests.count { placeRows(of: r) }
     placeBiases()
   }

@@ -5,21 +5,22 @@ extension Plan {
       let firstJob = jobs.count
       try shapeJobs.append(firstJob)
       try shapeTiles.append(tiles.count)
-      try shapeEntries.append(try listJobs(of: shape))
+      try listJobs(of: shape)
+      try fuseJobs(firstJob..<jobs.count, of: shape)
+      try shapeEntries.append(entryCount(ofJobs: firstJob..<jobs.count))
       try shapeReferences.append(references.count)
       if shape.hasHorizon { try listReferences(of: shape, jobs: firstJob..<jobs.count) }
       let size = TileSize(totalCost: totalCost(firstJob..<jobs.count), workerCount: workerCount)
-      cutJobs(firstJob..<jobs.count, size)
+      try cutJobs(firstJob..<jobs.count, size)
       try listTiles(of: firstJob..<jobs.count)
     }
     try shapeJobs.append(jobs.count)
     try shapeTiles.append(tiles.count)
   }
 
-  /// Lists a shape's jobs with the leaves that they see; the number of entries that they see in all.
-  private mutating func listJobs(of shape: PlanShape) throws(AttentionError) -> EntryCounts {
+  /// Lists a shape's jobs with the leaves that they see.
+  private mutating func listJobs(of shape: PlanShape) throws(AttentionError) {
     let queriesPerJob = max(1, Self.rowsPerJob / shape.group)
-    var entriesSeen = EntryCounts()
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let request = requests[r]
       let table = tables[shape.table * requests.count + r]
@@ -32,9 +33,6 @@ extension Plan {
           by: table, shape: shape, from: positions[request.queryPosition + first],
           to: positions[request.queryPosition + first + count - 1])
         let entryCost = TileSize.entryCost(rowCount: count * shape.group)
-        let coded = codedCount(ofLeaves: seen)
-        entriesSeen.plain += shape.kvHeads * (entryCount(ofLeaves: seen) - coded)
-        entriesSeen.coded += shape.kvHeads * coded
         for kvHead in 0..<shape.kvHeads {
           try jobs.append(
             PlannedJob(
@@ -47,19 +45,18 @@ extension Plan {
         first -= queriesPerJob
       }
     }
-    return entriesSeen
   }
 
-  /// Entries of neighbouring leaves.
-  private func entryCount(ofLeaves range: Range<Int>) -> Int {
-    guard let last = range.last else { return 0 }
-    return leaves[last].firstEntry + leaves[last].entryCount - leaves[range.lowerBound].firstEntry
-  }
-
-  private func codedCount(ofLeaves range: Range<Int>) -> Int {
-    var count = 0
-    for leaf in range { count += leaves[leaf].codedCount }
-    return count
+  /// Entries that jobs read in all.
+  private func entryCount(ofJobs range: Range<Int>) -> EntryCounts {
+    var counts = EntryCounts()
+    for index in range where jobs[index].role != .tree && jobs[index].leafCount > 0 {
+      for leaf in jobs[index].firstLeaf..<jobs[index].firstLeaf + jobs[index].leafCount {
+        counts.coded += leaves[leaf].codedCount
+        counts.plain += leaves[leaf].entryCount - leaves[leaf].codedCount
+      }
+    }
+    return counts
   }
 
   private func totalCost(_ range: Range<Int>) -> Int {
@@ -88,11 +85,15 @@ extension Plan {
   }
 
   /// Decides the size of each job's tiles, and gives its states and counters their places.
-  private mutating func cutJobs(_ range: Range<Int>, _ size: TileSize) {
+  private mutating func cutJobs(_ range: Range<Int>, _ size: TileSize) throws(AttentionError) {
     var (floats, counters) = (0, 0)
     var later = LaterNeeds()
-    for index in range where jobs[index].leafCount > 0 {
-      if jobs[index].horizon == .inTile, size.isSplit(jobs[index]) {
+    for index in range where jobs[index].role == .pass { cutPass(index, size) }
+    for index in range where jobs[index].leafCount > 0 && jobs[index].role != .pass {
+      if jobs[index].role == .tree {
+        try plantTree(index)
+        jobs[index].place(&floats, &counters)
+      } else if jobs[index].horizon == .inTile, size.isSplit(jobs[index]) {
         jobs[index].horizon = .references
         jobs[index].firstReferenceFloat = later.referenceFloats
         jobs[index].firstCut = later.cuts
@@ -117,15 +118,20 @@ extension Plan {
     order.sort(jobs, range)
     for place in 0..<range.count {
       let job = jobs[order[place]]
+      if job.role == .tree { continue }
       try tiles.reserveCapacity(tiles.count + job.tileCount)
-      tiles.appendReserved(tilesOf: job, number: job.number, leaves: leaves)
+      if job.role == .pass {
+        listTiles(ofPass: job)
+      } else {
+        tiles.appendReserved(tilesOf: job, number: job.number, leaves: leaves)
+      }
     }
   }
 
   /// Rows of the largest job of a shape with that group.
   func largestJobRows(group: Int) -> Int {
     let queriesPerJob = max(1, Self.rowsPerJob / group)
-    var rows = 0
+    var rows = largestPassRows
     for r in 0..<requests.count {
       rows = max(rows, min(queriesPerJob, requests[r].queryCount) * group)
     }

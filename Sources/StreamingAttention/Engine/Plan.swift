@@ -60,6 +60,8 @@ struct PlannedTable: BitwiseCopyable {
   var leafRoom = 0
   var firstLeaf: Int
   var leafCount: Int
+  /// Leaves from it on are not those of the step before.
+  var firstChangedLeaf = 0
   /// Runs are numbered from the newest entry's anchor, which is that of run 0; it may hold no entry.
   var firstRun: Int
   var runCount: Int
@@ -140,6 +142,14 @@ struct Plan: ~Copyable {
   var numbers: GrowingBuffer<Int>
   /// `[class][request][leaf]`, with room between.
   var leaves: GrowingBuffer<PlannedLeaf>
+  /// Which of `leaves` are equal, beside them.
+  var sharing: GrowingBuffer<LeafSharing>
+  /// While equal leaves are looked for, the last leaf that begins with a page; none at all other times.
+  var leafOfPage: GrowingBuffer<Int32>
+  /// Leaves that are equal to one before.
+  var equalLeafCount = 0
+  /// Whether `sharing` was found out without a failure.
+  var knowsEqualLeaves = false
   /// `[class][request][run]`.
   var runs: GrowingBuffer<PlannedRun>
   /// What `LeafEntry.slotTurns` counts, for all requests.
@@ -158,6 +168,10 @@ struct Plan: ~Copyable {
   /// `[shape with a horizon][query row]`.
   var references: GrowingBuffer<RowReferences>
   var order: SizeOrder
+  /// The jobs that passes compute leaves for, and the first leaf's number of each tile of these jobs' trees.
+  var members: GrowingBuffer<PassMember>
+  var nodes: GrowingBuffer<Int>
+  var largestPassRows = 0
   /// What is planned between the two runs of a layer with a horizon.
   var laterNeeds = LaterNeeds()
   /// Floats of partial states and number of counters that the largest shape needs.
@@ -187,6 +201,10 @@ struct Plan: ~Copyable {
     let shapeReferences = try GrowingBuffer<Int>()
     let references = try GrowingBuffer<RowReferences>()
     let order = try SizeOrder()
+    let sharing = try GrowingBuffer<LeafSharing>()
+    let leafOfPage = try GrowingBuffer<Int32>()
+    let members = try GrowingBuffer<PassMember>()
+    let nodes = try GrowingBuffer<Int>()
     self.requests = requests
     self.positions = positions
     self.tables = tables
@@ -204,6 +222,10 @@ struct Plan: ~Copyable {
     self.shapeReferences = shapeReferences
     self.references = references
     self.order = order
+    self.sharing = sharing
+    self.leafOfPage = leafOfPage
+    self.members = members
+    self.nodes = nodes
   }
 
   /// Forgets the rows and tiles of the step before; what page tables held is kept, and used as far as it still holds.
@@ -217,7 +239,10 @@ struct Plan: ~Copyable {
     shapeEntries.removeAll()
     shapeReferences.removeAll()
     references.removeAll()
+    members.removeAll()
+    nodes.removeAll()
     laterNeeds = LaterNeeds()
+    (equalLeafCount, largestPassRows) = (0, 0)
     (stateFloats, counterCount, tokenCount, queryCount) = (0, 0, 0, 0)
   }
 }

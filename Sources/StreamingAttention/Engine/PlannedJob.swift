@@ -1,4 +1,5 @@
-/// A block of query rows of one request and KV head, over all the leaves that any of them sees.
+/// A block of query rows of one request and KV head, over all the leaves that any of them sees; or, as a pass, of several
+/// requests over leaves that they share.
 struct PlannedJob: BitwiseCopyable {
   /// Its index in the plan.
   let number: Int
@@ -23,6 +24,15 @@ struct PlannedJob: BitwiseCopyable {
   var firstFloat = 0
   var firstCounter = 0
   var horizon = JobHorizon.none
+  var role = JobRole.whole
+  /// Of a pass: for whom it computes its leaves, and the numbers of the nearest leaves around them that those see and it does
+  /// not compute.
+  var firstMember = 0
+  var memberCount = 0
+  var numberBefore = -1
+  var numberAfter = Int.max
+  /// Of a job with a tree of its own: the first of its tiles' numbers.
+  var firstNode = 0
   /// The leaves that are a reference of any row, for a job with a horizon.
   var firstReference = 0
   var referenceCount = 0
@@ -30,11 +40,12 @@ struct PlannedJob: BitwiseCopyable {
   var firstReferenceFloat = 0
   var firstCut = 0
 
-  /// Cost of all its leaves.
-  var cost: Int { leafCount * leafCost }
+  /// Cost of all leaves that it computes.
+  var cost: Int { role == .tree ? 0 : leafCount * leafCost }
 
   /// Cost of its largest tile.
   var tileCost: Int {
+    if role == .tree { return 0 }
     if horizon == .references { return referenceCount * leafCost }
     return tileLevel == MergeTree.wholeLevel ? cost : min(cost, leafCost << tileLevel)
   }

@@ -79,7 +79,7 @@ extension TileRunner {
         at: leaves.states + index * job.stateFloats, rowCount: job.rowCount)
       unsafe attend(
         run, job: job, leaf: run.pointee.leaves[job.firstReference + index], hiddenRows: nil,
-        state: state, scratch: scratch.kernel)
+        state: state, scratch: scratch)
     }
     var outcome = unsafe findCuts(run, horizon, job: job, leaves)
     outcome.isDone = job.horizon == .inTile || outcome.firstLeaf >= job.firstReference

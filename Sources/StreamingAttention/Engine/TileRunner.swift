@@ -13,7 +13,7 @@ enum TileRunner {
     let job = unsafe run.pointee.jobs[tile.job]
     let scratch = unsafe TileScratch(
       at: run.pointee.scratch + worker * run.pointee.scratchBytes, job: job,
-      hasHorizon: run.pointee.shape.hasHorizon)
+      shape: run.pointee.shape)
     var known: HorizonTile?
     if let horizon = unsafe run.pointee.horizon, job.horizon != .none {
       if job.horizon != .rest {
@@ -22,12 +22,17 @@ enum TileRunner {
       }
       unsafe known = horizonTile(horizon, job: job, scratch: scratch)
     }
+    if job.memberCount > 1 { unsafe gatherRows(run, pass: job, scratch: scratch) }
     unsafe sweep(run, tile: tile, job: job, horizon: known, scratch: scratch)
     let state = unsafe StateRows(at: scratch.stack, rowCount: job.rowCount)
-    if job.tileCount == 1 {
+    if job.role == .pass {
+      unsafe handOut(run, pass: job, tile: tile, state: state)
+    } else if job.tileCount == 1 {
       unsafe finish(run, job: job, state: state)
     } else {
-      unsafe join(run, job: job, tile: tile, at: index, state: state)
+      unsafe join(
+        run, job: job, rank: tile.rank, tiles: run.pointee.tiles + (index - tile.rank), state: state
+      )
     }
   }
 
@@ -50,11 +55,13 @@ enum TileRunner {
         unsafe copyReference(
           leafIndex, job: job, horizon: horizon, outputStride: run.pointee.shape.outputStride,
           to: state)
+      } else if job.memberCount > 1, unsafe run.pointee.bias != nil {
+        unsafe attendByRequest(run, pass: job, leaf: leafIndex, state: state, scratch: scratch)
       } else {
         unsafe attend(
           run, job: job, leaf: leaf,
           hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
-          scratch: scratch.kernel)
+          scratch: scratch)
       }
       waiting.push(leaf.number)
     }
@@ -92,7 +99,7 @@ enum TileRunner {
 
   static func attend(
     _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf,
-    hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: UnsafeMutableRawPointer
+    hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: TileScratch
   ) {
     let shape = unsafe run.pointee.shape
     let settings = unsafe run.pointee.settings
@@ -119,7 +126,8 @@ enum TileRunner {
       tokenTurns: run.pointee.tokenTurns.map { unsafe $0 + position * turnFloats },
       runTurns: run.pointee.runTurns.map { unsafe $0 + table.firstRun * turnFloats },
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
-      outputStride: shape.outputStride, scratch: scratch)
+      outputStride: shape.outputStride, scratch: scratch.kernel)
+    if job.memberCount > 1 { unsafe PassRows(run, pass: job, scratch.rows).describe(in: &task) }
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns
     unsafe task.keyCode = settings.keyCode
@@ -147,19 +155,27 @@ enum TileRunner {
   }
 
   /// Stores a tile's state and joins upwards as long as this worker is the second to arrive.
-  private static func join(
-    _ run: UnsafePointer<LayerRun>, job: PlannedJob, tile: PlannedTile, at place: Int,
+  static func join(
+    _ run: UnsafePointer<LayerRun>, job: PlannedJob, rank: Int, tiles: UnsafePointer<PlannedTile>,
     state: StateRows
   ) {
     let (rowCount, stateFloats) = (job.rowCount, job.stateFloats)
-    // SAFETY: the plan lists the job's tiles side by side, and gave the job a slot from `firstFloat` for each, and as many
-    // counters but one.
-    let tiles = unsafe run.pointee.tiles + (place - tile.rank)
+    // SAFETY: the plan lists the job's tiles side by side, or their numbers if passes compute them, and gave the job a slot from
+    // `firstFloat` for each, and as many counters but one.
+    let numbers = unsafe job.role == .tree ? run.pointee.nodes + job.firstNode : nil
     let slots = unsafe run.pointee.states + job.firstFloat
     let counters = unsafe run.pointee.counters + job.firstCounter
-    var node = MergeNode(tiles: tile.rank..<tile.rank + 1)
-    unsafe (slots + tile.rank * stateFloats).update(from: state.maxima, count: stateFloats)
-    while let join = node.join(tileCount: job.tileCount, { unsafe tiles[$0].index }) {
+    var node = MergeNode(tiles: rank..<rank + 1)
+    let own = unsafe StateRows(at: slots + rank * stateFloats, rowCount: rowCount)
+    unsafe own.maxima.update(from: state.maxima, count: rowCount)
+    unsafe own.denominators.update(from: state.denominators, count: rowCount)
+    unsafe own.outputs.update(
+      from: state.outputs, count: rowCount * run.pointee.shape.outputStride)
+    func number(_ tile: Int) -> Int {
+      if let numbers = unsafe numbers { return unsafe numbers[tile] }
+      return unsafe tiles[tile].index
+    }
+    while let join = node.join(tileCount: job.tileCount, number) {
       let counter = unsafe counters + join.counter
       // The first to arrive leaves; the acquiring second sees the state that the first released.
       if unsafe counter.pointee.add(1, ordering: .acquiringAndReleasing).oldValue == 0 { return }

@@ -23,6 +23,8 @@ struct PlanGrowthTests {
     var positions: [Int] = []
     /// Each with its leaves counted from its request's first.
     var tiles: [[Int]] = []
+    /// The first leaf that is equal to each, as its request and its place among that one's leaves.
+    var leaders: [[Int]] = []
 
     init(_ plan: borrowing Plan) {
       for index in 0..<plan.tables.count {
@@ -43,6 +45,13 @@ struct PlanGrowthTests {
         table.runs = listed.runs.map { plan.runs[$0] }
         table.scalars = [listed.keptFrom, listed.keyCount, listed.firstBias]
         tables.append(table)
+        guard plan.requests.count > 1 else { continue }
+        let first = index / plan.requests.count * plan.requests.count
+        for place in listed.firstLeaf..<listed.firstLeaf + listed.leafCount {
+          let leader = Int(plan.sharing[place].leader)
+          let request = Int(plan.sharing[leader].request)
+          leaders.append([request, leader - plan.tables[first + request].firstLeaf])
+        }
       }
       for index in 0..<plan.positions.count { positions.append(plan.positions[index]) }
       for index in 0..<plan.tiles.count {
@@ -86,7 +95,8 @@ struct PlanGrowthTests {
     let sequence = sequences[index]
     let length = try cache.length(of: sequence)
     switch Int.random(in: 0..<7, using: &random) {
-    case 0: sequences[index] = try cache.fork(sequence)
+    case 0:
+      sequences[(index + 1) % sequences.count] = try cache.fork(sequence)
     case 1:
       try? cache.truncate(sequence, to: Int.random(in: length * 3 / 4...length, using: &random))
     case 2:
@@ -113,7 +123,7 @@ struct PlanGrowthTests {
     var sequences = [try cache.makeSequence(), try cache.makeSequence(startingAt: 262_000)]
     if seed % 2 == 0 { sequences.append(try cache.makeSequence()) }
     var kept = try Plan()
-    var grown = 0
+    var (grown, shared) = (0, 0)
     for step in 0..<400 {
       // Mostly nothing but growth, by single tokens or so many that leaves change their size.
       let largest = step % 50 == 49 ? 3_000 : step % 10 == 9 ? 130 : 1
@@ -128,6 +138,7 @@ struct PlanGrowthTests {
       let before = kept.entries.count
       try kept.list(steps, in: cache)
       if kept.entries.count == before { grown += 1 }
+      if kept.equalLeafCount > 0 { shared += 1 }
       try kept.cutTiles(shapes: [Self.shape], workerCount: 2)
       var fresh = try Plan()
       try fresh.list(steps, in: cache)
@@ -136,7 +147,7 @@ struct PlanGrowthTests {
       if step % 23 == 22 { cache.abandon(reservation) } else { cache.commit(reservation) }
       if step % 7 == 6 { try Self.edit(cache, &sequences, using: &random) }
     }
-    #expect(grown > 200)
+    #expect(grown > 200 && shared > 20, "\(grown) steps of growth, \(shared) with equal leaves")
   }
 
   @Test("lists a long table once, and then what it grows by")
