@@ -22,9 +22,8 @@ struct Scratch {
   /// Keys and values of a page in f32.
   var keys: Floats
   var values: Floats
-  /// Scales and zeros of key channels in f32.
-  var channelScales: Floats
-  var channelZeros: Floats
+  /// Four queries times the scales of their channels.
+  var scaled: Floats
   /// What an integer of each row of the block stands for, and what is added for the zeros.
   var rowScales: Floats
   var rowShifts: Floats
@@ -49,9 +48,8 @@ struct Scratch {
     turned = row + padded
     keys = turned + padded
     values = keys + LeafTask.pageFloats(keyWidth)
-    channelScales = values + LeafTask.pageFloats(valueWidth)
-    channelZeros = channelScales + padded
-    rowScales = channelZeros + padded
+    scaled = values + LeafTask.pageFloats(valueWidth)
+    rowScales = scaled + 4 * padded
     rowShifts = rowScales + block
     laterShifts = rowShifts + block
     keyFactors = UnsafeMutableRawPointer(laterShifts + block)
@@ -70,6 +68,8 @@ struct PageView {
   var valueElement: StoredElement
   /// Whether the page comes from memory and passes by once.
   var streams: Bool
+  /// Bytes to the page that comes next from memory and is asked for; 0 if none is.
+  var ahead = 0
   /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
   var keyCode = PageCode.none
   var valueCode = PageCode.none
@@ -147,7 +147,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     }
     if isTurned || widensCodes || (isMany && widens(task)) {
       if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {
-        let view = widenPage(task, scratch, head, Raw(page), isMany)
+        let view = widenPage(task, scratch, first, Raw(page), isMany)
         row = 0
         while row < rowCount {
           let rows = rowCount - row < blockRows ? rowCount - row : blockRows
@@ -164,10 +164,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
           let entry = task.pointee.entries + index
           if let page = task.pointee.pages[Int(entry.pointee.page)] {
             attendEntry(
-              task, scratch, entry,
-              isCoded
-                ? codedView(task, Raw(page), !isMany) : storedView(task, Raw(page), !isMany), row,
-              rows, tileRows)
+              task, scratch, entry, entryView(task, index, Raw(page), isMany), row, rows, tileRows)
           }
           index += 1
         }
@@ -212,12 +209,10 @@ func attendEntry(
     row += 1
   }
   guard anyone else { return }
-  // The first tile over a page brings it in.
-  let asksAhead = page.streams && firstRow == 0 && task.pointee.asksAhead
   if page.keyCode.isNone {
-    computeScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+    computeScores(task, scratch, page, firstRow, rows, tileRows)
   } else {
-    computeCodedScores(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+    computeCodedScores(task, scratch, page, firstRow, rows, tileRows)
   }
   row = 0
   while row < rows {
@@ -225,21 +220,21 @@ func attendEntry(
     row += 1
   }
   if !page.valueCode.isNone {
-    advanceCodedRows(task, scratch, page.valueCode, firstRow, rows)
-    addCoded(task, scratch, page, firstRow, rows, tileRows, asksAhead)
+    advanceCodedRows(task, scratch, page, firstRow, rows)
+    addCoded(task, scratch, page, firstRow, rows, tileRows)
     return
   }
   advanceRows(task, scratch, page, firstRow, rows)
   if isWhole {
     addSlots(
       task, scratch, page, firstRow, 0, rows, tileRows, 0, page.valueElement.isBFloat16 ? 32 : 64,
-      asksAhead)
+      page.ahead)
   } else {
     row = 0
     while row < rows {
       accumulate(
         task, scratch, page, firstRow, row, rows - row < tileRows ? rows - row : tileRows,
-        asksAhead && row == 0)
+        row == 0 ? page.ahead : 0)
       row += tileRows
     }
   }
@@ -249,7 +244,7 @@ func attendEntry(
 @inline(__always)
 func computeScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
+  _ rows: Int, _ tileRows: Int
 ) {
   let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
   let blockRows = rows > tileRows ? blockBytes(page) / page.keyRowBytes : page.keyRows
@@ -266,7 +261,7 @@ func computeScores(
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
           // Keys that have been widened lie in cache.
-          asksAhead: asksAhead && row == 0 && page.keys != Raw(scratch.keys),
+          ahead: row == 0 && page.keys != Raw(scratch.keys) ? page.ahead : 0,
           dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
@@ -314,6 +309,7 @@ func advanceRows(
   var row = 0
   while row < rows {
     let at = firstRow + row
+    if page.ahead != 0 { askSkipped(task, scratch, page, row, rows) }
     advance(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride,
@@ -330,7 +326,7 @@ func advanceRows(
 @inline(never)
 func accumulate(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ tile: Int, _ rows: Int, _ asksAhead: Bool
+  _ tile: Int, _ rows: Int, _ ahead: Int
 ) {
   var common = SlotRange(low: 0, high: 64)
   var row = tile
@@ -352,7 +348,7 @@ func accumulate(
       row += 1
     }
     if isShared {
-      addSlots(task, scratch, page, firstRow, tile, rows, rows, low, high, asksAhead)
+      addSlots(task, scratch, page, firstRow, tile, rows, rows, low, high, ahead)
       row = tile
       while row < tile + rows {
         let own = scratch.seen[row]
@@ -369,17 +365,17 @@ func accumulate(
   while row < tile + rows {
     let own = scratch.seen[row]
     let end = isShared ? common.low : own.high
-    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, false) }
+    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, 0) }
     row += 1
   }
   if isShared {
     addSlots(
-      task, scratch, page, firstRow, tile, rows, rows, common.low, common.high, asksAhead)
+      task, scratch, page, firstRow, tile, rows, rows, common.low, common.high, ahead)
     row = tile
     while row < tile + rows {
       let own = scratch.seen[row]
       if own.high > common.high {
-        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, false)
+        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, 0)
       }
       row += 1
     }
@@ -391,7 +387,7 @@ func accumulate(
 @inline(never)
 func addSlots(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ asksAhead: Bool
+  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ ahead: Int
 ) {
   let element = page.valueElement
   let isPaired = element.isBFloat16
@@ -419,7 +415,7 @@ func addSlots(
             right: panel + done * width * bytes, rightRowBytes: width * bytes, count: count,
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, streams: page.streams, asksAhead: asksAhead && row == start,
+            resultStride: padded, streams: page.streams, ahead: row == start ? ahead : 0,
             dotsPairs: isRounded),
           element, adds: true)
         row += tileRows
@@ -446,7 +442,7 @@ func addPairs(
   }
   let whole = high & ~1
   if slot < whole {
-    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, false)
+    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, 0)
     slot = whole
   }
   if slot < high { addCutPair(task, scratch, page.values, firstRow, row, slot / 2, 0x0000_ffff) }
@@ -510,5 +506,25 @@ func findNearest(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch) {
     }
     scratch.nearest[token] = nearest == .max ? 0 : Float(nearest)
     token += 1
+  }
+}
+
+/// Asks for a share of the stored rows that tiles leave out (`askedRows`).
+@inline(__always)
+func askSkipped(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ share: Int, _ shares: Int
+) {
+  var row = askedRows - 1 + share * askedRows
+  while row < page.keyRows && page.keys != Raw(scratch.keys) {
+    askFar(page.keys + page.ahead + row * page.keyRowBytes, page.keyRowBytes)
+    row += shares * askedRows
+  }
+  let isPaired = page.valueElement.isBFloat16
+  let rowBytes = page.valueElement.isFloat16 ? 128 : 256
+  let rows = task.pointee.outputStride / 64 * (isPaired ? 32 : 64)
+  row = askedRows - 1 + share * askedRows
+  while row < rows {
+    askFar(page.values + page.ahead + row * rowBytes, rowBytes)
+    row += shares * askedRows
   }
 }

@@ -26,7 +26,7 @@ func codedTileRows(_ tileRows: Int) -> Int {
 @inline(never)
 func computeCodedScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
+  _ rows: Int, _ tileRows: Int
 ) {
   let code = page.keyCode
   let width = task.pointee.keyWidth
@@ -42,19 +42,17 @@ func computeCodedScores(
   var panel = 0
   while panel < 2 {
     if panel == 0 || code.isInt4 {
-      if asksAhead { askAhead(at, 4 * padded) }
-      widenHalves(at, padded, scratch.channelScales)
-      widenHalves(at + 2 * padded, padded, scratch.channelZeros)
-      at += 4 * padded
       var row = 0
       while row < rows {
-        scaleQuery(
-          scratch,
-          (scratch.queries + (firstRow + row) * scratch.queryRowBytes)
-            .assumingMemoryBound(to: Float.self), padded, code, top, row,
-          scratch.keyFactors + row * rowBytes)
-        row += 1
+        let scaling = QueryScaling(
+          queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
+          queryRowBytes: scratch.queryRowBytes, factors: at, width: padded, code: code, top: top,
+          scaled: scratch.scaled, result: scratch.keyFactors + row * rowBytes,
+          resultRowBytes: rowBytes, rowScales: scratch.rowScales + row,
+          rowShifts: scratch.rowShifts + row, ahead: row == 0 ? page.ahead : 0)
+        row += scaleQueries(scaling, rows - row)
       }
+      at += 4 * padded
     }
     var row = 0
     while row < rows {
@@ -65,7 +63,7 @@ func computeCodedScores(
           leftRowBytes: rowBytes, codes: at, count: count, groupCount: 2,
           rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
           result: scratch.scores + 64 * row + 32 * panel, resultStride: 64, isValues: false,
-          asksAhead: asksAhead && row == 0),
+          ahead: row == 0 ? page.ahead : 0),
         code)
       row += tile
     }
@@ -74,55 +72,20 @@ func computeCodedScores(
   }
 }
 
-/// A query times the scales of the channels, as integers; what one of them stands for, and Σ q·zero.
-///
-/// A query that is not finite makes the sum, and so all of its scores, NaN.
-@inline(__always)
-func scaleQuery(
-  _ scratch: Scratch, _ query: Floats, _ padded: Int, _ code: PageCode, _ top: Float, _ row: Int,
-  _ target: UnsafeMutableRawPointer
-) {
-  var largest = Vector()
-  var constant = Vector()
-  var channel = 0
-  while channel < padded {
-    let q = attention_load(query + channel)
-    let scaled = attention_multiply(q, attention_load(scratch.channelScales + channel))
-    attention_store(scratch.row + channel, scaled)
-    largest = attention_maximum(largest, attention_magnitude(scaled))
-    constant = attention_fma(q, attention_load(scratch.channelZeros + channel), constant)
-    channel += 16
-  }
-  let most = attention_largest(largest)
-  // Where an inverse might overflow the codes weigh nothing.
-  let inverse = most < 0x1p-100 ? 0 : top / most
-  scratch.rowScales[row] = most < 0x1p-100 ? 0 : most / top
-  scratch.rowShifts[row] = most < .infinity ? attention_sum(constant) : .nan
-  let inverses = attention_splat(inverse)
-  var to = target
-  channel = 0
-  while channel < padded {
-    storeFactors(
-      to,
-      attention_round_to_integers(
-        attention_multiply(attention_load(scratch.row + channel), inverses)), code)
-    to += factorBytes(code)
-    channel += 16
-  }
-}
-
 /// Scores become probabilities in integers, relative to the largest score of the page; maxima, denominators and outputs
 /// are advanced.
 @inline(__always)
 func advanceCodedRows(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ code: PageCode, _ firstRow: Int,
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int
 ) {
+  let code = page.valueCode
   let stride = task.pointee.outputStride
   let rowBytes = 4 * factorBytes(code)
   var row = 0
   while row < rows {
     let at = firstRow + row
+    if page.ahead != 0 { askSkippedValues(task, page, row, rows) }
     advanceCoded(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
@@ -139,7 +102,7 @@ func advanceCodedRows(
 @inline(never)
 func addCoded(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int, _ asksAhead: Bool
+  _ rows: Int, _ tileRows: Int
 ) {
   let code = page.valueCode
   let padded = task.pointee.outputStride
@@ -164,7 +127,7 @@ func addCoded(
             rowScales: scratch.rowScales + row,
             rowShifts: (isLater ? scratch.laterShifts : scratch.rowShifts) + row,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, isValues: true, asksAhead: asksAhead && row == 0),
+            resultStride: padded, isValues: true, ahead: row == 0 ? page.ahead : 0),
           code)
         row += tile
       }
@@ -172,5 +135,24 @@ func addCoded(
       first += slotsPerScale(code)
     }
     channel += 16 * groups
+  }
+}
+
+/// Asks for a share of the stored rows of values that tiles leave out (`askedCodedRows`), as they lie in whole panels.
+@inline(__always)
+func askSkippedValues(
+  _ task: UnsafePointer<LeafTask>, _ page: PageView, _ share: Int, _ shares: Int
+) {
+  let code = page.valueCode
+  let panelBytes = slotsPerScale(code) / rowsPerLane(code) * 128 + 128
+  let panelCount = task.pointee.outputStride / 32 * (64 / slotsPerScale(code))
+  var panel = share
+  while panel < panelCount {
+    var row = 128 * (askedCodedRows - 1)
+    while row < panelBytes - 128 {
+      askFar(page.values + page.ahead + panel * panelBytes + row, 128)
+      row += 128 * askedCodedRows
+    }
+    panel += shares
   }
 }

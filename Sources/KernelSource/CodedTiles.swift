@@ -76,6 +76,9 @@ enum NibbleOperand: CodedOperand {
 }
 #endif
 
+/// Of so many stored rows of codes to come, a tile asks for all but the last, as `askedRows`: more of the time is spent outside tiles.
+@inline(__always) var askedCodedRows: Int { 4 }
+
 /// Most rows of a tile over 32 columns of codes, so that the sums for each 16 of them fit the registers.
 @inline(__always)
 var largestCodedTile: Int {
@@ -137,8 +140,8 @@ struct CodedProduct {
   var result: Floats
   var resultStride: Int
   var isValues: Bool
-  /// Whether the lines to come are asked for.
-  var asksAhead: Bool
+  /// Bytes from the codes to what is asked for meanwhile; 0 asks for nothing.
+  var ahead: Int
 }
 
 /// One part of a stored row; `rows` and `groups` are literal.
@@ -172,7 +175,13 @@ func codedTile<O: CodedOperand, let rows: Int>(
   var right = p.codes
   var step = 0
   while step < p.count {
-    if p.asksAhead { askAhead(right, 64 * groups) }
+    if p.ahead != 0 {
+      attention_prefetch(right + nearAhead)
+      if groups > 1 { attention_prefetch(right + nearAhead + 64) }
+      if step & (askedCodedRows - 1) != askedCodedRows - 1 {
+        askFar(right + p.ahead, 64 * groups)
+      }
+    }
     let right0 = attention_load_pairs(right)
     let right1 = groups > 1 ? attention_load_pairs(right + 64) : right0
     codedPart(operand, groups, 0, &first0, &first1, right0, right1, left, p.leftRowBytes)
@@ -190,7 +199,7 @@ func codedTile<O: CodedOperand, let rows: Int>(
     step += 1
   }
   if p.isValues {
-    if p.asksAhead { askAhead(right, 64 * groups) }
+    if p.ahead != 0 { askFar(right + p.ahead, 64 * groups) }
     let scale0 = attention_load_half(right)
     let zero0 = attention_load_half(right + 32 * groups)
     let scale1 = groups > 1 ? attention_load_half(right + 32) : scale0

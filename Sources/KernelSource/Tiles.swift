@@ -115,28 +115,31 @@ var largestTile: Int {
   #endif
 }
 
-/// Bytes between what a tile multiplies and what it asks for, into the second and into the first level of cache.
-@inline(__always) var farAhead: Int { 8192 }
+/// Bytes between what a tile multiplies and what it asks into the first level of cache.
 @inline(__always) var nearAhead: Int { 2048 }
+
+/// Of so many stored rows of what comes next, a tile asks for all but the last: the softmax asks for those, so that the memory
+/// goes on delivering.
+@inline(__always) var askedRows: Int { 8 }
 
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
   _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ asksAhead: Bool
+  _ ahead: Int
 ) {
   var left = left
   var right = right
   var step = 0
-  if asksAhead {
+  if ahead != 0 {
     while step < count {
       var line = 0
       while line < groups * O.groupBytes {
-        attention_prefetch_far(right + farAhead + line)
         attention_prefetch(right + nearAhead + line)
         line += 64
       }
+      if step & (askedRows - 1) != askedRows - 1 { askFar(right + ahead, groups * O.groupBytes) }
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
       left += O.leftBytes
       right += rightRowBytes
@@ -191,7 +194,7 @@ func addStep<O: Operand, let sums: Int>(
 func tileToMemory<O: Operand, let sums: Int>(
   _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ adds: Bool,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ result: Floats, _ resultStride: Int, _ asksAhead: Bool
+  _ result: Floats, _ resultStride: Int, _ ahead: Int
 ) {
   var sum = InlineArray<sums, Vector>(repeating: Vector())
   if adds {
@@ -208,7 +211,7 @@ func tileToMemory<O: Operand, let sums: Int>(
   }
   tile(
     operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count,
-    asksAhead)
+    ahead)
   var row = 0
   while row < rows {
     var group = 0
@@ -237,8 +240,8 @@ struct Product {
   var resultStride: Int
   /// Whether the right matrix comes from memory and passes by once, as it does under few rows.
   var streams: Bool
-  /// Whether the lines to come are asked for.
-  var asksAhead: Bool
+  /// Bytes from the right matrix to what is asked for meanwhile; 0 asks for nothing.
+  var ahead: Int
   /// Whether a right matrix in bf16 pairs meets a left one in such pairs; otherwise that is f32.
   var dotsPairs: Bool
 }
@@ -256,19 +259,19 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
     case 4:
       tileToMemory(
         operand, InlineArray<24, UInt8>(repeating: 0), rows, 4, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
     case 3:
       tileToMemory(
         operand, InlineArray<18, UInt8>(repeating: 0), rows, 3, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
     case 2:
       tileToMemory(
         operand, InlineArray<12, UInt8>(repeating: 0), rows, 2, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
     default:
       tileToMemory(
         operand, InlineArray<6, UInt8>(repeating: 0), rows, 1, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.asksAhead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
     }
     group += take
   }
@@ -408,7 +411,7 @@ func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
       part.left = p.left + row * p.leftRowBytes + done * leftBytes
       part.result = p.result + row * p.resultStride
       multiplyTile(part, element, adds || done > 0)
-      part.asksAhead = false
+      part.ahead = 0
       row += part.rows
     }
     done += part.count

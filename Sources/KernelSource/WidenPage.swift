@@ -27,6 +27,25 @@ func isSeen(_ task: UnsafePointer<LeafTask>, _ entry: UnsafePointer<LeafEntry>) 
   return false
 }
 
+/// The page of an entry as it is stored.
+@inline(__always)
+func entryView(
+  _ task: UnsafePointer<LeafTask>, _ index: Int, _ page: Raw, _ isMany: Bool
+) -> PageView {
+  let isCoded = task.pointee.entries[index].isCoded
+  var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
+  guard !isMany && task.pointee.asksAhead else { return view }
+  if index + 1 < task.pointee.entryCount,
+    let next = task.pointee.pages[Int(task.pointee.entries[index + 1].page)]
+  {
+    view.ahead = Raw(next) - page
+  } else {
+    // Another task's, most often what follows in memory.
+    view.ahead = 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
+  }
+  return view
+}
+
 /// The page as it is stored.
 @inline(__always)
 func storedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) -> PageView {
@@ -46,11 +65,10 @@ func storedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) -
 /// queries and probabilities that are not integers (`LeafTask.widensCodes`).
 @inline(never)
 func widenPage(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ page: Raw, _ isMany: Bool
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ index: Int, _ page: Raw, _ isMany: Bool
 ) -> PageView {
-  let isCoded = entry.pointee.isCoded
-  var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
+  let entry = task.pointee.entries + index
+  var view = entryView(task, index, page, isMany)
   let turnsKeys = entry.pointee.slotTurns >= 0
   let widensPlain = isMany && task.pointee.widensPages
   let hasCodedKeys = !view.keyCode.isNone
@@ -62,7 +80,7 @@ func widenPage(
       turnKeys(
         task, hasCodedKeys ? Raw(scratch.keys) : page, hasCodedKeys ? .float32 : view.keyElement,
         scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
-        view.streams && task.pointee.asksAhead && !hasCodedKeys)
+        hasCodedKeys ? 0 : view.ahead)
     } else if !hasCodedKeys {
       widenKeys(task, page, scratch.keys)
     }
@@ -156,7 +174,7 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
 @inline(__always)
 func turnKeys(
   _ task: UnsafePointer<LeafTask>, _ page: Raw, _ element: StoredElement, _ target: Floats,
-  _ turns: UnsafePointer<Float>, _ asksAhead: Bool
+  _ turns: UnsafePointer<Float>, _ ahead: Int
 ) {
   let pairs = task.pointee.pairs
   let width = task.pointee.keyWidth
@@ -165,9 +183,9 @@ func turnKeys(
   while pair < pairs {
     let first = page + pair * rowBytes
     let second = element.isBFloat16 ? first : page + (pairs + pair) * rowBytes
-    if asksAhead {
-      askAhead(first, rowBytes)
-      if !element.isBFloat16 { askAhead(second, rowBytes) }
+    if ahead != 0 {
+      askFar(first + ahead, rowBytes)
+      if !element.isBFloat16 { askFar(second + ahead, rowBytes) }
     }
     let table = turns + pair * 128
     let targets = (
@@ -212,13 +230,12 @@ func turnKeys(
   }
 }
 
-/// Asks for the lines as far ahead of these as tiles do.
+/// Asks for lines into the second level of cache.
 @inline(__always)
-func askAhead(_ row: Raw, _ bytes: Int) {
+func askFar(_ at: Raw, _ bytes: Int) {
   var line = 0
   while line < bytes {
-    attention_prefetch_far(row + farAhead + line)
-    attention_prefetch(row + nearAhead + line)
+    attention_prefetch_far(at + line)
     line += 64
   }
 }

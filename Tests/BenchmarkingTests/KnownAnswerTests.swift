@@ -197,5 +197,8 @@ import Testing
     #expect(merged.passed && merged.rowCount == 1)
     merged.merge(SelfCheck(maximumError: .infinity, tolerance: 1, ratio: .infinity))
     #expect(!merged.passed && merged.rowCount == 2 && merged.maximumError == .infinity)
+    var spoilt = SelfCheck(maximumError: 1, tolerance: 2, ratio: 0.5)
+    spoilt.merge(SelfCheck(maximumError: .nan, tolerance: 1, ratio: .nan))
+    #expect(!spoilt.passed && spoilt.maximumError == .infinity)
   }
 }

@@ -40,7 +40,7 @@ struct RecordTests {
     record.instructionSet = "avx512"
     record.isSteady = true
     record.attempts = 1
-    record.selfCheck = CheckedAnswer(passed: true, maximumError: 1e-6)
+    record.selfCheck = CheckedAnswer(passed: true, maximumError: 1e-6, rowCount: 64)
     let fields = try members(record.json)
     #expect(
       Set(fields.keys) == [
@@ -65,6 +65,7 @@ struct RecordTests {
     let check = try #require(fields["selfCheck"] as? [String: Any])
     #expect(check["passed"] as? Bool == true)
     #expect(check["maximumError"] as? Double == 1e-6)
+    #expect(check["rows"] as? Int == 64)
   }
 
   @Test("what fits in the caches has no fraction of memory's limit")
@@ -151,7 +152,7 @@ struct RecordTests {
       layers: 5, cacheBytes: 1)
     decode.threads = 2
     decode.instructionSet = "avx512"
-    decode.selfCheck = CheckedAnswer(passed: false, maximumError: 1)
+    decode.selfCheck = CheckedAnswer(passed: false, maximumError: 1, rowCount: 1)
     let first = table.lines(for: decode)
     #expect(first.count == 2)
     #expect(first[1].contains("WRONG"))

@@ -262,7 +262,7 @@ struct AnswerCheckerTests {
     #expect(add([1, 2], layer: 0, to: &checker) == 1)
     #expect(add([1, 2], layer: 0, to: &checker) == 0)
     #expect(add([3, 4], layer: 1, to: &checker) == 1)
-    #expect(checker.answer == CheckedAnswer(passed: true, maximumError: 0.5))
+    #expect(checker.answer == CheckedAnswer(passed: true, maximumError: 0.5, rowCount: 2))
     #expect(add([1, 2.000_000_2], layer: 0, to: &checker) == 0)
     #expect(!checker.answer.passed)
   }

@@ -26,7 +26,7 @@ struct AnswerChecker {
   var answer: CheckedAnswer {
     CheckedAnswer(
       passed: found.passed && hasSameBits,
-      maximumError: hasSameBits ? found.maximumError : .infinity)
+      maximumError: hasSameBits ? found.maximumError : .infinity, rowCount: found.rowCount)
   }
 
   /// FNV-1a (Fowler, Noll, Vo; 64 bits) over the bits of the numbers.

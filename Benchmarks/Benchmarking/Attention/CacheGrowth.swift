@@ -80,7 +80,7 @@ struct CacheGrowth {
     } catch {
       throw .attention(error)
     }
-    return CheckedAnswer(passed: found.passed, maximumError: found.maximumError)
+    return CheckedAnswer(found)
   }
 
   /// As `check`, against Double over what is stored: no key was planted among codes.
@@ -108,6 +108,6 @@ struct CacheGrowth {
         PlainCheck.dense(
           error: error, types: cache.types, instructionSet: engine.instructionSet))
     }
-    return CheckedAnswer(passed: found.passed, maximumError: found.maximumError)
+    return CheckedAnswer(found)
   }
 }

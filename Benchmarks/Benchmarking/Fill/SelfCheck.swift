@@ -14,11 +14,11 @@ package struct SelfCheck: Sendable, Equatable {
   /// Nothing compared yet: not passed.
   package init() {}
 
-  /// One pair of row and head, by the number that came closest to its tolerance.
+  /// One pair of row and head, by the number that came closest to its tolerance; NaN counts as infinite.
   init(maximumError: Double, tolerance: Double, ratio: Double) {
-    self.maximumError = maximumError
+    self.maximumError = maximumError.isNaN ? .infinity : maximumError
     self.tolerance = tolerance
-    worstRatio = ratio
+    worstRatio = ratio.isNaN ? .infinity : ratio
     rowCount = 1
   }
 

@@ -57,6 +57,7 @@ extension BenchmarkRun {
     record.layers = cache.cycle.layers
     record.threadScaling = measured.limits.threadScaling
     record.isSteady = measured.isSteady
+    record.attempts = measured.attempts
     record.selfCheck = try growth.check()
     let pages = Double(cache.cache.byteCount) / Double(cache.cache.formulaBytes)
     record.others = [

@@ -175,7 +175,8 @@ extension BenchmarkRun {
           && model.weightType == .float32 ? .float32 : .float16
     let tolerance = LogitComparison.tolerance(layers: shape.layers, narrowest: narrowest)
     record.selfCheck = CheckedAnswer(
-      passed: measured.value.difference <= tolerance, maximumError: measured.value.difference)
+      passed: measured.value.difference <= tolerance, maximumError: measured.value.difference,
+      rowCount: 1)
     record.isSteady = measured.isSteady
     record.attempts = measured.attempts
     return record

@@ -5,10 +5,18 @@ package struct CheckedAnswer: Sendable, Equatable {
   package var passed: Bool
   /// The largest difference from the planted answer.
   package var maximumError: Double
+  /// Pairs of a row and a query head, or rows of logits, that were compared.
+  package var rowCount: Int
 
-  package init(passed: Bool, maximumError: Double) {
+  package init(passed: Bool, maximumError: Double, rowCount: Int) {
     self.passed = passed
     self.maximumError = maximumError
+    self.rowCount = rowCount
+  }
+
+  init(_ check: SelfCheck) {
+    self.init(
+      passed: check.passed, maximumError: check.maximumError, rowCount: check.rowCount)
   }
 }
 
@@ -190,6 +198,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
           JSONText.object([
             ("passed", "\(selfCheck.passed)"),
             ("maximumError", JSONText.number(selfCheck.maximumError)),
+            ("rows", "\(selfCheck.rowCount)"),
           ])
         ))
     }

@@ -310,9 +310,10 @@ ATTENTION_INLINE attention_i32x16 attention_join_bytes(attention_i32x16 high, at
    product of bytes, as x0 x2 x1 x3 in 16 bits elsewhere. */
 ATTENTION_INLINE void attention_store_factors(void *p, attention_i32x16 v) {
 #if defined(__AVX512VNNI__)
-  __m128i low = _mm512_cvtepi32_epi8((__m512i)v), high = _mm512_cvtepi32_epi8((__m512i)((v + 128) >> 8));
-  _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi32(high, low));
-  _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi32(high, low));
+  /* bytes 1 and 0 of x + 128 are h and l + 128 */
+  __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(1, 5, 9, 13, 0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0));
+  __m512i bytes = _mm512_shuffle_epi8((__m512i)(v + 128), order) ^ _mm512_set1_epi64((long long)0x8080808000000000ull);
+  _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 0, 0, 0, 0), bytes)));
 #else
   typedef int16_t i16x16 __attribute__((ext_vector_type(16)));
   i16x16 x = __builtin_convertvector(v, i16x16);

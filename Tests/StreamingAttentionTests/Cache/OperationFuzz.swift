@@ -17,9 +17,11 @@ struct OperationFuzz {
 
   init(
     seed: UInt64, mostSequences: Int = 10, mostTokens: Int = 700,
-    types: [ElementType] = ElementType.plainCases, fullPrecision: FullPrecision = .newestPages
+    types: [ElementType] = ElementType.plainCases, fullPrecision: FullPrecision = .newestPages,
+    workerCount: Int = 1
   ) throws {
-    harness = try OperationHarness(seed: seed, types: types, fullPrecision: fullPrecision)
+    harness = try OperationHarness(
+      seed: seed, types: types, fullPrecision: fullPrecision, workerCount: workerCount)
     random = SeededGenerator(seed: seed)
     (self.mostSequences, self.mostTokens) = (mostSequences, mostTokens)
   }
@@ -344,6 +346,13 @@ struct OperationFuzzTests {
   func long(seed: UInt64) throws {
     let fuzz = try OperationFuzz(seed: seed, mostSequences: 3, mostTokens: 9_000)
     try Self.run(fuzz, 600, expectsAll: false)
+  }
+
+  @Test(
+    "agree with lists of tokens while several workers share the steps",
+    arguments: [41, 42] as [UInt64])
+  func workers(seed: UInt64) throws {
+    try Self.run(try OperationFuzz(seed: seed, workerCount: 3), 2_000, expectsAll: false)
   }
 
   /// So many operations, and what must hold at the end; where there are enough, each kind has come up.

@@ -23,7 +23,8 @@ final class OperationHarness {
   /// Element types are dealt out to the layers, in another order for every seed.
   init(
     seed: UInt64, memoryLimit: Int = 64 << 20, types: [ElementType] = ElementType.plainCases,
-    fullPrecision: FullPrecision = .newestPages, window: Int = OperationHarness.window
+    fullPrecision: FullPrecision = .newestPages, window: Int = OperationHarness.window,
+    workerCount: Int = 1
   ) throws {
     self.window = window
     func type(_ number: UInt64) -> ElementType { types[Int((seed + number) % 3)] }
@@ -58,7 +59,8 @@ final class OperationHarness {
       return attention
     }
     engine = try AttentionEngine(
-      cache: cache, layers: attention, workers: Workers(count: 1), instructionSet: .detected,
+      cache: cache, layers: attention, workers: Workers(count: workerCount),
+      instructionSet: .detected,
       traits: ProcessorTraits(asksAhead: true, widensPages: false, dotsPairs: false))
     var generator = SeededGenerator(seed: 17)
     keys = layers.map { generator.normalFloats(Self.identities * $0.kvHeads * $0.keyWidth) }
