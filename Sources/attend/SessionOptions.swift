@@ -44,9 +44,6 @@ struct SessionOptions {
     model = try ModelOptions(arguments)
     file = arguments.text("--session")
     if file == "" { throw .usage("--session is ''; allowed: the name of a file") }
-    for type in [model.keyType, model.valueType] where file != nil && type.isQuantized {
-      throw .usage("--session does not keep caches in \(type.name); allowed: f32, f16 and bf16")
-    }
     maximumTokens = try arguments.integer("--max-tokens", in: 0...Int(Int32.max)) ?? 256
     maximumContext = try arguments.integer("--maximum-context", in: 1...Int(Int32.max))
     let temperature = try arguments.number("--temperature", "0 or above, at most 100") {
@@ -126,7 +123,7 @@ extension CommandFailure {
       case .file(.unwritable), .file(.refused): .inputOutput
       case .file(.outOfMemory), .cache: .outOfResources
       case .file: .missingFile
-      case .notSnapshot, .version, .damaged, .shape, .frequencies, .quantized: .badData
+      case .notSnapshot, .version, .damaged, .shape, .frequencies: .badData
       case .cancelled: .interrupted
       }
     self.init(status, "\(error)")

@@ -36,11 +36,6 @@ extension StressOptions {
     kills = try reader.integer("--kills", in: 0...100_000) ?? kills
     folder = values["--folder"]
     isChild = values["--child"] != nil
-    if known == .snapshot, self.types.isQuantized {
-      throw .option(
-        name: "--key-type", received: self.types.name,
-        allowed: "f32, f16 or bf16: snapshots do not take quantised caches yet")
-    }
     for name in ["--kills", "--folder", "--child"] where known != .snapshot && values[name] != nil {
       throw .option(
         name: name, received: values[name] ?? "", allowed: "nothing but with the preset snapshot")

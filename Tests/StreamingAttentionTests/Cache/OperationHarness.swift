@@ -13,6 +13,8 @@ final class OperationHarness {
 
   let cache: KVCache
   let engine: AttentionEngine
+  /// Another harness of the same layers, with an empty cache.
+  let another: () throws -> OperationHarness
   /// Frequencies of epochs 1 and 2.
   let rotaries: [RotaryEmbedding]
   /// `[layer][identity][kvHead][channel]`.
@@ -27,6 +29,11 @@ final class OperationHarness {
     workerCount: Int = 1
   ) throws {
     self.window = window
+    another = {
+      try OperationHarness(
+        seed: seed, memoryLimit: memoryLimit, types: types, fullPrecision: fullPrecision,
+        window: window, workerCount: workerCount)
+    }
     func type(_ number: UInt64) -> ElementType { types[Int((seed + number) % 3)] }
     let layers = [
       LayerShape(

@@ -18,8 +18,8 @@ struct SnapshotRefusalTests {
     let harness: OperationHarness
     let before: CacheFingerprint
 
-    init(seed: UInt64 = 0) throws {
-      harness = try OperationHarness(seed: seed)
+    init(_ kind: SnapshotKind = .plain) throws {
+      harness = try kind.harness(seed: 0)
       let sequence = try harness.cache.makeSequence()
       _ = try harness.append([(sequence, 100)])
       before = harness.cache.fingerprint(includingPages: true)
@@ -43,8 +43,10 @@ struct SnapshotRefusalTests {
   }
 
   /// A snapshot of about 100 KB in two files.
-  private func save() throws -> (manifest: String, pages: String) {
-    let harness = try OperationHarness(seed: 0)
+  private func save(
+    _ kind: SnapshotKind = .plain
+  ) throws -> (manifest: String, pages: String) {
+    let harness = try kind.harness(seed: 0)
     let sequence = try harness.cache.makeSequence()
     _ = try harness.append([(sequence, 300)])
     let fork = try harness.cache.fork(sequence)
@@ -59,10 +61,10 @@ struct SnapshotRefusalTests {
     [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
   }
 
-  @Test("when a file is cut off at any byte")
-  func truncation() throws {
-    let files = try save()
-    let target = try Target()
+  @Test("when a file is cut off at any byte", arguments: SnapshotKind.allCases)
+  func truncation(kind: SnapshotKind) throws {
+    let files = try save(kind)
+    let target = try Target(kind)
     var total = 0
     for file in [files.manifest, files.pages] {
       let whole = try bytes(file)
@@ -88,10 +90,10 @@ struct SnapshotRefusalTests {
     #expect(target.error(path) == nil)
   }
 
-  @Test("when any bit is another, 1,000 of them")
-  func bitFlips() throws {
-    let files = try save()
-    let target = try Target()
+  @Test("when any bit is another, 1,000 of them", arguments: SnapshotKind.allCases)
+  func bitFlips(kind: SnapshotKind) throws {
+    let files = try save(kind)
+    let target = try Target(kind)
     var random = SeededGenerator(seed: 5)
     let (manifest, pages) = (try bytes(files.manifest), try bytes(files.pages))
     for _ in 0..<1_000 {
@@ -108,13 +110,15 @@ struct SnapshotRefusalTests {
     #expect(target.error(path) == nil)
   }
 
-  @Test("or it is whole, when a manifest with the right checksum says anything")
-  func forgeries() throws {
-    let files = try save()
+  @Test(
+    "or it is whole, when a manifest with the right checksum says anything",
+    arguments: SnapshotKind.allCases)
+  func forgeries(kind: SnapshotKind) throws {
+    let files = try save(kind)
     let manifest = try bytes(files.manifest)
     var random = SeededGenerator(seed: 6)
     var restored = 0
-    let harness = try OperationHarness(seed: 0)
+    let harness = try kind.harness(seed: 0)
     for number in 0..<2_000 {
       var forged = manifest
       for _ in 0..<random.integer(in: 1..<4) {
@@ -190,15 +194,65 @@ struct SnapshotRefusalTests {
     ) { try store.restore(into: cache) }
   }
 
-  @Test("of quantised caches, which they do not hold yet")
+  @Test("when a quantised layer is quantised in another way, or other tokens stay as they are")
   func quantized() throws {
     var layer = Self.layer
-    layer.valueType = .int8
-    let cache = try KVCache(layers: [Self.layer, layer], stripes: [nil], memoryLimit: 64 << 20)
+    (layer.keyType, layer.valueType) = (.int8, .int4)
+    func cache(
+      _ layer: LayerShape, _ precision: FullPrecision = FullPrecision(first: 3, last: 9)
+    ) throws -> KVCache {
+      try KVCache(
+        layers: [Self.layer, layer], stripes: [nil], memoryLimit: 64 << 20,
+        fullPrecision: precision)
+    }
     let store = SnapshotStore(path: path)
-    let refusal = SnapshotError.quantized(layer: 1, received: "int8")
-    #expect(throws: refusal) { try store.save(cache) }
-    #expect(throws: refusal) { try store.restore(into: cache) }
+    let saved = try cache(layer)
+    _ = try saved.makeSequence()
+    try store.save(saved)
+    let types: [(ElementType, ElementType, String)] = [
+      (.int4, .int4, "key type"), (.float16, .int4, "key type"), (.int8, .int8, "value type"),
+      (.int8, .float16, "value type"),
+    ]
+    for (key, value, part) in types {
+      var other = layer
+      (other.keyType, other.valueType) = (key, value)
+      #expect(
+        throws: SnapshotError.shape(
+          layer: 1, part: part, received: part == "key type" ? "int8" : "int4",
+          allowed: (part == "key type" ? key : value).name)
+      ) { try store.restore(into: cache(other)) }
+    }
+    for (place, precision) in [
+      ("first", FullPrecision(first: 4, last: 9)), ("last", FullPrecision(first: 3, last: 0)),
+    ] {
+      #expect(
+        throws: SnapshotError.shape(
+          layer: 1, part: "\(place) tokens in full precision",
+          received: place == "first" ? "3" : "9", allowed: place == "first" ? "4" : "0")
+      ) { try store.restore(into: cache(layer, precision)) }
+    }
+    #expect(try store.restore(into: cache(layer)).sequences.count == 1)
+    // Where nothing is quantised there is nothing to keep.
+    try store.save(try cache(Self.layer))
+    _ = try store.restore(into: try cache(Self.layer, FullPrecision(first: 8, last: 8)))
+  }
+
+  @Test(
+    "when it says that layers hold codes which have none",
+    arguments: [StoredForm.coded, .uncodable])
+  func codesInPlainLayers(form: StoredForm) throws {
+    let files = try save()
+    let target = try Target()
+    var manifest = try SnapshotManifest(decoding: bytes(files.manifest), path: path)
+    manifest.sets[0][0].form = form
+    manifest.segments[manifest.sets[0][0].place.segment].setCounts[1] = 1_000
+    try Data(manifest.encoded()).write(to: URL(fileURLWithPath: path))
+    #expect(
+      target.error(path)
+        == .damaged(
+          path: path, offset: SnapshotManifest.headerBytes,
+          reason: "page sets in codes, where no layer has any"))
+    #expect(target.isUnchanged)
   }
 
   @Test("when keys were turned by other frequencies")
@@ -255,9 +309,11 @@ struct SnapshotRefusalTests {
     let files = try save()
     let target = try Target()
     var manifest = try bytes(files.manifest)
-    manifest[8] = 2
-    try Data(manifest).write(to: URL(fileURLWithPath: path))
-    #expect(target.error(path) == .version(path: path, received: 2, allowed: 1))
+    for version in [1, 3] {
+      manifest[8] = UInt8(version)
+      try Data(manifest).write(to: URL(fileURLWithPath: path))
+      #expect(target.error(path) == .version(path: path, received: version, allowed: 2))
+    }
     let missing = folder.path + "/missing"
     #expect(target.error(missing) == .notFound(path: missing))
     let nowhere = folder.path + "/no/folder"
@@ -290,10 +346,10 @@ struct SnapshotRefusalTests {
     #expect(target.isUnchanged)
   }
 
-  @Test("when memory ends, wherever it does")
-  func memory() throws {
-    _ = try save()
-    let target = try Target()
+  @Test("when memory ends, wherever it does", arguments: SnapshotKind.allCases)
+  func memory(kind: SnapshotKind) throws {
+    _ = try save(kind)
+    let target = try Target(kind)
     var failing = 0
     var error: SnapshotError?
     repeat {
@@ -310,7 +366,7 @@ struct SnapshotRefusalTests {
       }
     } while error != nil
     #expect(failing > 3)
-    let small = try OperationHarness(seed: 0, memoryLimit: 4 << 20)
+    let small = try kind.harness(seed: 0, memoryLimit: 4 << 20)
     #expect(throws: SnapshotError.self) { try SnapshotStore(path: path).restore(into: small.cache) }
     #expect(small.cache.byteCount == 0 && small.cache.checkInvariants().isEmpty)
   }

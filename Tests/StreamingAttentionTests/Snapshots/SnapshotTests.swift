@@ -14,10 +14,10 @@ struct SnapshotTests {
   /// Restores a snapshot into another cache, and compares it in all that decides bits.
   @discardableResult
   private func expectRestored(
-    _ harness: OperationHarness, _ sequences: [SequenceID], from store: SnapshotStore, seed: UInt64,
+    _ harness: OperationHarness, _ sequences: [SequenceID], from store: SnapshotStore,
     steps: Bool = true
   ) throws -> (OperationHarness, RestoredSnapshot) {
-    let other = try OperationHarness(seed: seed)
+    let other = try harness.another()
     let restored = try store.restore(into: other.cache, workers: other.engine.workers)
     let difference = try SnapshotTwin.difference(
       harness.cache, sequences, other.cache, restored.sequences)
@@ -51,16 +51,19 @@ struct SnapshotTests {
 
   @Test(
     "bring back every type of page, forks, shifts, windows, epochs and pins, and the next step's bits",
-    arguments: 0..<3 as Range<UInt64>)
-  func roundTrip(seed: UInt64) throws {
-    let harness = try OperationHarness(seed: seed)
+    arguments: SnapshotKind.allCases, 0..<3 as Range<UInt64>)
+  func roundTrip(kind: SnapshotKind, seed: UInt64) throws {
+    let harness = try kind.harness(seed: seed)
     let sequences = try Self.history(harness)
     let store = SnapshotStore(path: path)
     let report = try store.save(harness.cache, attachment: [1, 2, 3])
     #expect(report.pageSets == harness.cache.statistics().pageSets)
     #expect(report.movedPageSets == report.pageSets)
+    #expect(report.movedPageBytes == harness.cache.formulaBytes)
     let (other, restored) = try expectRestored(
-      harness, sequences, from: SnapshotStore(path: path), seed: seed)
+      harness, sequences, from: SnapshotStore(path: path))
+    #expect((harness.cache.statistics().quantizedPages > 0) == (kind == .quantized))
+    #expect(other.cache.statistics().quantizedPages == harness.cache.statistics().quantizedPages)
     #expect(restored.attachment == [1, 2, 3])
     #expect(try store.attachment() == [1, 2, 3])
     #expect(restored.report.pageSets == report.pageSets)
@@ -77,12 +80,12 @@ struct SnapshotTests {
     let sequences = try Self.history(harness)
     let store = SnapshotStore(path: path)
     try store.save(harness.cache, sequences: [sequences[2], sequences[0]])
-    try expectRestored(harness, [sequences[2], sequences[0]], from: store, seed: 1)
+    try expectRestored(harness, [sequences[2], sequences[0]], from: store)
     #expect(throws: SnapshotError.cache(.repeatedSequence(sequences[1]))) {
       try store.save(harness.cache, sequences: [sequences[1], sequences[1]])
     }
     try store.save(harness.cache, sequences: [])
-    try expectRestored(harness, [], from: store, seed: 1)
+    try expectRestored(harness, [], from: store)
     #expect(try folder.names() == ["cache"])
   }
 
@@ -106,13 +109,15 @@ struct SnapshotTests {
     #expect(harness.cache.fingerprint(includingPages: true) == before)
   }
 
-  @Test("step alike on every instruction set", arguments: AttentionFactors.instructionSets)
-  func instructionSets(_ instructionSet: InstructionSet) throws {
-    let harness = try OperationHarness(seed: 0)
+  @Test(
+    "step alike on every instruction set", arguments: SnapshotKind.allCases,
+    AttentionFactors.instructionSets)
+  func instructionSets(kind: SnapshotKind, _ instructionSet: InstructionSet) throws {
+    let harness = try kind.harness(seed: 0)
     let sequences = try Self.history(harness)
     let store = SnapshotStore(path: path)
     try store.save(harness.cache)
-    let (other, restored) = try expectRestored(harness, sequences, from: store, seed: 0)
+    let (other, restored) = try expectRestored(harness, sequences, from: store)
     let engines = try [harness, other].map {
       try AttentionEngine(
         cache: $0.cache, layers: $0.engine.layers, workers: $0.engine.workers,
@@ -125,9 +130,12 @@ struct SnapshotTests {
     }
   }
 
-  @Test("of random histories, incremental ones like full ones", arguments: 1..<4 as Range<UInt64>)
-  func fuzz(seed: UInt64) throws {
-    var fuzz = try OperationFuzz(seed: seed, mostSequences: 6)
+  @Test(
+    "of random histories, incremental ones like full ones", arguments: SnapshotKind.allCases,
+    1..<4 as Range<UInt64>)
+  func fuzz(kind: SnapshotKind, seed: UInt64) throws {
+    var fuzz = try OperationFuzz(
+      seed: seed, mostSequences: 6, types: kind.types, fullPrecision: kind.fullPrecision)
     var store = SnapshotStore(path: path)
     var (written, all, mostFiles) = (0, 0, 0)
     for number in 0..<360 {
@@ -144,9 +152,9 @@ struct SnapshotTests {
       #expect(fullReport.movedPageSets == report.pageSets)
       // Another process would begin with a store that knows nothing.
       let reader = number % 5 == 0 ? SnapshotStore(path: path) : store
-      try expectRestored(fuzz.harness, fuzz.order, from: full, seed: seed, steps: false)
+      try expectRestored(fuzz.harness, fuzz.order, from: full, steps: false)
       let (other, restored) = try expectRestored(
-        fuzz.harness, fuzz.order, from: reader, seed: seed)
+        fuzz.harness, fuzz.order, from: reader)
       if number % 3 == 0 {
         fuzz.move(to: other, restored.sequences)
         store = reader
@@ -157,9 +165,9 @@ struct SnapshotTests {
     #expect(mostFiles <= 12)
   }
 
-  @Test("write what has changed only, in few files")
-  func incremental() throws {
-    let harness = try OperationHarness(seed: 0)
+  @Test("write what has changed only, in few files", arguments: SnapshotKind.allCases)
+  func incremental(kind: SnapshotKind) throws {
+    let harness = try kind.harness(seed: 0)
     let sequence = try harness.cache.makeSequence()
     _ = try harness.append([(sequence, 6_400)])
     let store = SnapshotStore(path: path)
@@ -178,7 +186,68 @@ struct SnapshotTests {
     let fork = try harness.cache.fork(sequence)
     _ = try harness.append([(fork, 5)], commits: false)
     #expect(try store.save(harness.cache).movedPageSets <= 4)
-    try expectRestored(harness, [sequence, fork], from: store, seed: 0)
+    try expectRestored(harness, [sequence, fork], from: store)
+  }
+
+  @Test("of a quantised cache grow on as the cache does, page by page into codes")
+  func growsOn() throws {
+    let harness = try OperationHarness(
+      seed: 1, types: SnapshotKind.quantized.types,
+      fullPrecision: FullPrecision(first: 5, last: 0), window: 1_000)
+    let sequence = try harness.cache.makeSequence()
+    _ = try harness.append([(sequence, 400)])
+    // Codes are the newest page, which the next token widens.
+    try harness.cache.truncate(sequence, to: 201)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache)
+    let (other, restored) = try expectRestored(harness, [sequence], from: store)
+    other.nextIdentity = harness.nextIdentity
+    for count in [1, 70, 3, 200, 64] {
+      _ = try harness.append([(sequence, count)])
+      _ = try other.append([(restored.sequences[0], count)])
+      let difference = try SnapshotTwin.difference(
+        harness.cache, [sequence], other.cache, restored.sequences)
+      #expect(difference == nil)
+    }
+    #expect(other.cache.statistics().quantizedPages > 0)
+  }
+
+  @Test("bring back pages that have no codes, and keep them as they are")
+  func uncodable() throws {
+    let shape = LayerShape(
+      kvHeads: 2, keyWidth: 8, keyType: .int8, valueType: .int4, keyPositions: .none)
+    func engine() throws -> AttentionEngine {
+      let cache = try KVCache(layers: [shape], stripes: [nil], memoryLimit: 1 << 26)
+      return try AttentionEngine(
+        cache: cache, layers: [LayerAttention(queryHeads: 2)], workers: Workers(count: 2))
+    }
+    func append(_ rows: [Float], to sequence: SequenceID, _ engine: AttentionEngine) throws {
+      try engine.begin([StepRequest(sequence, appending: rows.count / 16, querying: 0)])
+      engine.cache.fillReservedPages(with: 0xFF)
+      try engine.append(layer: 0, keys: rows.span, values: rows.span)
+      engine.commit()
+    }
+    let own = try engine()
+    let sequence = try own.cache.makeSequence()
+    var generator = SeededGenerator(seed: 3)
+    var rows = generator.normalFloats(400 * 16)
+    rows[100 * 16 + 11] = .infinity
+    try append(rows, to: sequence, own)
+    let store = SnapshotStore(path: path)
+    try store.save(own.cache)
+    let other = try engine()
+    let restored = try store.restore(into: other.cache).sequences
+    for count in [0, 100] {
+      let more = generator.normalFloats(count * 16)
+      try append(more, to: sequence, own)
+      try append(more, to: restored[0], other)
+      let difference = try SnapshotTwin.difference(
+        own.cache, [sequence], other.cache, restored)
+      #expect(difference == nil)
+    }
+    var forms: [Bool] = []
+    try other.cache.forEachLiveEntry(of: restored[0], table: 0) { forms.append($0.isCoded) }
+    #expect(forms == [true, false, true, true, true, true, false, false])
   }
 
   @Test("are written whole again once another store has replaced them")
@@ -190,13 +259,13 @@ struct SnapshotTests {
     try other.save(harness.cache, sequences: [sequences[0]])
     let report = try store.save(harness.cache)
     #expect(report.movedPageSets == report.pageSets)
-    try expectRestored(harness, sequences, from: other, seed: 0)
+    try expectRestored(harness, sequences, from: other)
     // A file of pages that is gone.
     let pages = try #require(try folder.names().first { $0.hasSuffix(".pages") })
     try folder.write([0], to: pages)
     let again = try store.save(harness.cache)
     #expect(again.movedPageSets == again.pageSets)
-    try expectRestored(harness, sequences, from: other, seed: 0)
+    try expectRestored(harness, sequences, from: other)
   }
 
   @Test("clear away what a killed process has left, and nothing else")

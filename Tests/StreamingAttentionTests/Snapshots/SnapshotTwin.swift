@@ -75,7 +75,9 @@ struct SnapshotTwin {
   private func difference(_ page: Int32, _ copy: Int32, pool number: Int) -> String? {
     let (pool, otherPool) = (cache.pools[number], other.pools[number])
     let (set, found) = (pool.sets[Int(page)], otherPool.sets[Int(copy)])
-    if set.epoch != found.epoch || set.offset != found.offset || set.rewrites != found.rewrites {
+    if set.epoch != found.epoch || set.offset != found.offset || set.rewrites != found.rewrites
+      || set.isCoded != found.isCoded || set.isUncodable != found.isUncodable
+    {
       return "\(found), not \(set)"
     }
     for column in 0..<pool.columnCount {
@@ -85,7 +87,17 @@ struct SnapshotTwin {
       {
         return "column \(column): \(copied), not \(norms)"
       }
-      let bytes = pool.columnPageBytes[column]
+      if pool.isQuantized {
+        let (errors, copied) = (
+          pool.errors[column, Int(page)], otherPool.errors[column, Int(copy)]
+        )
+        if errors.key.bitPattern != copied.key.bitPattern
+          || errors.value.bitPattern != copied.value.bitPattern
+        {
+          return "column \(column): \(copied), not \(errors)"
+        }
+      }
+      let bytes = pool.columnPageBytes(pool.form(of: page))[column]
       // SAFETY: both page sets are live, so their pages are committed and `bytes` long.
       let isSame = unsafe [UInt8](
         UnsafeRawBufferPointer(start: pool.addresses[column, Int(page)], count: bytes)

@@ -9,7 +9,9 @@ final class CacheRestoration {
   init(_ manifest: SnapshotManifest, in cache: KVCache) throws(CacheError) {
     self.cache = cache
     var needed = cache.formulaBytes
-    for (pool, sets) in zip(cache.pools, manifest.sets) { needed += sets.count * pool.setBytes }
+    for (pool, sets) in zip(cache.pools, manifest.sets) {
+      for set in sets { needed += pool.setBytes(set.form) }
+    }
     guard needed <= cache.memoryLimit else {
       throw .outOfMemory(needed: needed, allowed: cache.memoryLimit)
     }
@@ -65,7 +67,8 @@ final class CacheRestoration {
     return state
   }
 
-  /// Takes the page sets of a pool, neighbours of a table in one extent as far as it may reach.
+  /// Takes the page sets of a pool, neighbours of a table in one extent as far as it may reach; plain ones of quantised
+  /// layers are soon given back, and lie by themselves.
   private func takeSets(
     _ manifest: SnapshotManifest, _ number: Int, _ pool: PagePool
   ) throws(CacheError) {
@@ -81,16 +84,17 @@ final class CacheRestoration {
           index += 1
           continue
         }
-        let count = runLength(of: entries, from: index, in: numbers, pool)
+        let count = runLength(of: entries, from: index, in: numbers, stored, pool)
         let extent = try pool.openExtent(
-          firstEntry: Int(entries[index].number), pageCount: count, isCoded: false,
-          from: &cache.budget)
+          firstEntry: Int(entries[index].number), pageCount: count,
+          isCoded: stored[Int(entries[index].page)].form == .coded, from: &cache.budget)
         do throws(CacheError) {
           for entry in entries[index..<index + count]
           where numbers[Int(entry.page)] == PageTable.noPage {
             let set = stored[Int(entry.page)]
             let page = try pool.addSet(to: extent, epoch: set.epoch, offset: set.offset)
             pool.sets[Int(page)].rewrites = set.rewrites
+            pool.sets[Int(page)].isUncodable = set.form == .uncodable
             pool.sets[Int(page)].referenceCount = 0
             numbers[Int(entry.page)] = page
             self.numbers[number].append(page)
@@ -107,16 +111,19 @@ final class CacheRestoration {
     self.numbers[number] = numbers
   }
 
-  /// Entries from `index` on whose pages lie in one extent: of one leaf, no more than an extent may have, and new.
+  /// Entries from `index` on whose pages lie in one extent: of one leaf and form, no more than an extent may have, and new.
   private func runLength(
-    of entries: [PageEntry], from index: Int, in numbers: [Int32], _ pool: PagePool
+    of entries: [PageEntry], from index: Int, in numbers: [Int32],
+    _ stored: [SnapshotManifest.StoredSet], _ pool: PagePool
   ) -> Int {
     let leaf = Int(entries[index].number) / SummationOrder.largestLeafEntries
+    let form = stored[Int(entries[index].page)].form
+    guard form == .coded || !pool.isQuantized else { return 1 }
     var count = 1
     while index + count < entries.count, count < pool.largestExtent {
       let entry = entries[index + count]
       guard Int(entry.number) / SummationOrder.largestLeafEntries == leaf,
-        numbers[Int(entry.page)] == PageTable.noPage
+        numbers[Int(entry.page)] == PageTable.noPage, stored[Int(entry.page)].form == form
       else { break }
       count += 1
     }

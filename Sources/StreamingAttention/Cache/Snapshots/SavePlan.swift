@@ -2,8 +2,11 @@
 struct SavePlan {
   /// Page sets of the snapshot, by pool, in the order in which the tables first name them.
   private(set) var sets: [[Int32]]
-  /// Those to be written, likewise.
+  /// Those to be written, by shelf, in the same order.
   private(set) var newSets: [[Int32]]
+  /// Bytes of their pages, and how many there are.
+  private var newBytes = 0
+  private var newCount: Int { newSets.reduce(0) { $0 + $1.count } }
   /// Where the others are.
   private(set) var saved: [[Int32: SnapshotStore.Saved]]
   /// Files that others are in.
@@ -34,7 +37,14 @@ struct SavePlan {
     segments = memory?.segments ?? []
     newSets = []
     rewriteSmallFiles(cache.pools)
-    newSets = sets.indices.map { pool in sets[pool].filter { saved[pool][$0] == nil } }
+    newSets = cache.pools.flatMap { _ in [[], []] }
+    for (number, pool) in cache.pools.enumerated() {
+      for set in sets[number] where saved[number][set] == nil {
+        let form = pool.form(of: set)
+        newSets[SegmentLayout.shelf(ofPool: number, form)].append(set)
+        newBytes += pool.setBytes(form)
+      }
+    }
   }
 
   var hasNewSets: Bool { newSets.contains { !$0.isEmpty } }
@@ -45,9 +55,13 @@ struct SavePlan {
     var liveBytes: [UInt64: Int] = [:]
     var newBytes = 0
     for (number, pool) in pools.enumerated() {
-      newBytes += (sets[number].count - saved[number].count) * pool.setBytes
-      for place in saved[number].values {
-        liveBytes[place.segment, default: 0] += pool.setBytes
+      for set in sets[number] {
+        let bytes = pool.setBytes(pool.form(of: set))
+        if let place = saved[number][set] {
+          liveBytes[place.segment, default: 0] += bytes
+        } else {
+          newBytes += bytes
+        }
       }
     }
     var given: Set<UInt64> = []
@@ -55,7 +69,13 @@ struct SavePlan {
       liveBytes[$0.id, default: 0] < liveBytes[$1.id, default: 0]
     }) {
       let live = liveBytes[segment.id, default: 0]
-      let all = zip(pools, segment.setCounts).reduce(0) { $0 + $1.0.setBytes * $1.1 }
+      var all = 0
+      for (number, pool) in pools.enumerated() {
+        for form in [StoredForm.plain, .coded] {
+          all +=
+            pool.setBytes(form) * segment.setCounts[SegmentLayout.shelf(ofPool: number, form)]
+        }
+      }
       guard live == 0 || live <= 2 * newBytes || 2 * live < all else { continue }
       given.insert(segment.id)
       newBytes += live
@@ -87,27 +107,26 @@ struct SavePlan {
         own.append(
           .init(
             epoch: set.epoch, offset: set.offset, rewrites: set.rewrites,
+            form: pool.form(of: page),
             place: .init(segment: segment, number: saved.number, checksum: saved.checksum)))
       }
       stored.append(own)
       numbers.append(byPage)
     }
     return SnapshotManifest(
-      id: id, layers: cache.layers.map(SnapshotLayer.init),
+      id: id, layers: cache.layers.map { SnapshotLayer($0, cache.fullPrecision) },
       frequencies: cache.layers.indices.map(cache.frequencies(ofLayer:)),
       segments: memory.segments, sets: stored,
       sequences: states.map { SnapshotManifest.Sequence($0, pages: numbers) },
       attachment: attachment)
   }
 
-  func report(files: Int, of pools: [PagePool]) -> SnapshotReport {
+  func report(files: Int) -> SnapshotReport {
     var report = SnapshotReport()
     report.files = files
-    for (number, pool) in pools.enumerated() {
-      report.pageSets += sets[number].count
-      report.movedPageSets += newSets[number].count
-      report.movedPageBytes += newSets[number].count * pool.setBytes
-    }
+    report.pageSets = sets.reduce(0) { $0 + $1.count }
+    report.movedPageSets = newCount
+    report.movedPageBytes = newBytes
     return report
   }
 }

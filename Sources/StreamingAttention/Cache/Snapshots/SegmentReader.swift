@@ -8,7 +8,7 @@ struct SegmentReader: Sendable {
 
   /// The same file, opened once for each worker: the system reads ahead for each of them.
   private let files: [ReadableFile]
-  /// `[pool]`, the bytes of its records.
+  /// `[shelf]`, the bytes of its records.
   private var records: [[UInt8]] = []
 
   /// Opens a file and reads its header and its records.
@@ -36,55 +36,51 @@ struct SegmentReader: Sendable {
     guard header == SegmentWriter.header(id: segment.id, layout: layout) else {
       throw .damaged(path: path, offset: 0, reason: "it is another file")
     }
-    for pool in pools.indices {
+    for shelf in layout.setCounts.indices {
       records.append(
         try SnapshotError.reading { () throws(MemoryError) in
-          try file.bytes(in: layout.records(ofPool: pool))
+          try file.bytes(in: layout.records(ofShelf: shelf))
         })
     }
   }
 
   private var path: String { files[0].path }
 
-  /// The records of a set: a checksum and the norms of each column; throws unless they have the checksum.
+  /// The records of a set, one for each column; throws unless they have the checksum.
   func record(
-    pool: Int, set: Int, checksum: UInt64
-  ) throws(SnapshotError) -> [(checksum: UInt64, norms: PageNorms)] {
-    let columns = layout.pageBytes[pool].count
+    shelf: Int, set: Int, checksum: UInt64
+  ) throws(SnapshotError) -> [PageRecord] {
+    let columns = layout.pageBytes[shelf].count
     let start = set * columns * SegmentLayout.recordBytes
-    let bytes = Array(records[pool][start..<start + columns * SegmentLayout.recordBytes])
+    let bytes = Array(records[shelf][start..<start + columns * SegmentLayout.recordBytes])
     guard Checksum.of(bytes) == checksum else {
       throw .damaged(
-        path: path, offset: layout.recordStarts[pool] + start,
+        path: path, offset: layout.recordStarts[shelf] + start,
         reason: "wrong checksum of what describes page set \(set)")
     }
     var reader = ByteReader(bytes)
-    var record: [(checksum: UInt64, norms: PageNorms)] = []
+    var record: [PageRecord] = []
     do throws(ByteReader.Defect) {
-      for _ in 0..<columns {
-        let sum = try reader.integer(UInt64.self)
-        let key = Float(bitPattern: try reader.integer())
-        record.append((sum, PageNorms(key: key, value: Float(bitPattern: try reader.integer()))))
-      }
+      for _ in 0..<columns { record.append(try PageRecord(&reader)) }
     } catch {
-      throw .damaged(path: path, offset: layout.recordStarts[pool] + start, reason: error.reason)
+      throw .damaged(path: path, offset: layout.recordStarts[shelf] + start, reason: error.reason)
     }
     return record
   }
 
   /// Fills memory with the pages of consecutive sets, and compares each with its checksum.
   func read(
-    pool: Int, column: Int, sets: Range<Int>, into bytes: inout MutableRawSpan, worker: Int,
+    shelf: Int, column: Int, sets: Range<Int>, into bytes: inout MutableRawSpan, worker: Int,
     checksums: (Int) -> UInt64
   ) throws(SnapshotError) {
-    let offset = layout.pageOffset(pool: pool, column: column, set: sets.lowerBound)
+    let offset = layout.pageOffset(shelf: shelf, column: column, set: sets.lowerBound)
     // Pages are read in the order of the file: the disk is kept busy while these are checked.
     let ahead = offset + Self.aheadBytes
     files[worker].expect(ahead..<ahead + bytes.byteCount)
     do throws(MemoryError) { try files[worker].read(at: offset, into: &bytes) } catch {
       throw SnapshotError(reading: error)
     }
-    let pageBytes = layout.pageBytes[pool][column]
+    let pageBytes = layout.pageBytes[shelf][column]
     let read = bytes.bytes
     for index in 0..<sets.count {
       let page = read.extracting(index * pageBytes..<(index + 1) * pageBytes)

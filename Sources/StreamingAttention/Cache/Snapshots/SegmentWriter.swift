@@ -6,10 +6,10 @@ struct SegmentWriter: ~Copyable {
   private var file: NewFile
   private let layout: SegmentLayout
   private let pools: [PagePool]
-  /// Numbers of the page sets, by pool, in the order of the file.
+  /// Numbers of the page sets, by shelf, in the order of the file.
   private let sets: [[Int32]]
   private let header: [UInt8]
-  /// `[pool][set][column]`.
+  /// `[shelf][set][column]`.
   private var checksums: [[UInt64]]
 
   /// Bytes that one call to the system writes, at least a page: they are checksummed just before, and still in the CPU's caches.
@@ -23,7 +23,9 @@ struct SegmentWriter: ~Copyable {
     self.layout = layout
     self.pools = pools
     self.sets = sets
-    checksums = zip(pools, sets).map { [UInt64](repeating: 0, count: $0.columnCount * $1.count) }
+    checksums = sets.indices.map {
+      [UInt64](repeating: 0, count: layout.pageBytes[$0].count * sets[$0].count)
+    }
     header = Self.header(id: id, layout: layout)
   }
 
@@ -39,14 +41,14 @@ struct SegmentWriter: ~Copyable {
     return header.bytes
   }
 
-  /// Writes everything and waits for the disk; the checksums of the sets' records, by pool.
+  /// Writes everything and waits for the disk; the checksums of the sets' records, by shelf.
   mutating func write() throws(MemoryError) -> [[UInt64]] {
     try append(header)
-    for number in pools.indices {
-      for column in 0..<pools[number].columnCount { try writePages(number, column) }
+    for shelf in sets.indices {
+      for column in layout.pageBytes[shelf].indices { try writePages(shelf, column) }
     }
     var sums: [[UInt64]] = []
-    for number in pools.indices { sums.append(try writeRecords(number)) }
+    for shelf in sets.indices { sums.append(try writeRecords(shelf)) }
     try file.synchronize()
     return sums
   }
@@ -56,8 +58,8 @@ struct SegmentWriter: ~Copyable {
   }
 
   /// Writes a column's pages, neighbours in memory at once.
-  private mutating func writePages(_ number: Int, _ column: Int) throws(MemoryError) {
-    let (pool, sets, bytes) = (pools[number], sets[number], layout.pageBytes[number][column])
+  private mutating func writePages(_ shelf: Int, _ column: Int) throws(MemoryError) {
+    let (pool, sets, bytes) = (pools[shelf / 2], sets[shelf], layout.pageBytes[shelf][column])
     var first = 0
     while first < sets.count {
       // SAFETY: a live page set has committed pages of `pageBytes` in every column; runs are of such pages.
@@ -67,7 +69,7 @@ struct SegmentWriter: ~Copyable {
         unsafe pool.addresses[column, Int(sets[first + count])] == start + count * bytes
       {
         let page = unsafe UnsafeRawBufferPointer(start: start + count * bytes, count: bytes)
-        checksums[number][(first + count) * pool.columnCount + column] =
+        checksums[shelf][(first + count) * pool.columnCount + column] =
           unsafe Checksum.of(page.bytes)
         count += 1
       }
@@ -77,17 +79,18 @@ struct SegmentWriter: ~Copyable {
     }
   }
 
-  /// Writes the records of a pool's sets; their checksums.
-  private mutating func writeRecords(_ number: Int) throws(MemoryError) -> [UInt64] {
-    let pool = pools[number]
+  /// Writes the records of a shelf's sets; their checksums.
+  private mutating func writeRecords(_ shelf: Int) throws(MemoryError) -> [UInt64] {
+    let pool = pools[shelf / 2]
     var sums: [UInt64] = []
-    for (place, set) in sets[number].enumerated() {
+    for (place, set) in sets[shelf].enumerated() {
       var record = ByteWriter()
       for column in 0..<pool.columnCount {
-        let norms = pool.norms[column, Int(set)]
-        record.append(checksums[number][place * pool.columnCount + column])
-        record.append(norms.key.bitPattern)
-        record.append(norms.value.bitPattern)
+        PageRecord(
+          checksum: checksums[shelf][place * pool.columnCount + column],
+          norms: pool.norms[column, Int(set)],
+          errors: pool.isQuantized ? pool.errors[column, Int(set)] : .none
+        ).write(to: &record)
       }
       sums.append(Checksum.of(record.bytes))
       try append(record.bytes)

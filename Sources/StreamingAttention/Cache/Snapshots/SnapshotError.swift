@@ -14,8 +14,6 @@ public enum SnapshotError: Error, Equatable {
   case shape(layer: Int?, part: String, received: String, allowed: String)
   /// Keys were turned by frequencies that a layer of the cache does not have in that epoch.
   case frequencies(layer: Int, epoch: Int)
-  /// A layer of the cache is quantised: snapshots hold plain pages only, so far.
-  case quantized(layer: Int, received: String)
   /// The system refused to read or write.
   case file(MemoryError)
   /// The cache refused.
@@ -42,8 +40,6 @@ extension SnapshotError: CustomStringConvertible {
     case .frequencies(let layer, let epoch):
       "the snapshot does not fit: layer \(layer): its keys were turned by other rotary frequencies than "
         + "those of the cache (epoch \(epoch)); use the scaling that it was made with"
-    case .quantized(let layer, let received):
-      "layer \(layer): its keys or values are \(received); snapshots take f32, f16 and bf16 only, so far"
     case .file(let error): "\(error)"
     case .cache(let error): "\(error)"
     case .cancelled: "cancelled"

@@ -3,7 +3,7 @@ struct SnapshotLayer: Sendable, Equatable {
   /// Names and values in the order of the file.
   private(set) var parts: [(name: String, value: String)]
 
-  init(_ shape: LayerShape) {
+  init(_ shape: LayerShape, _ precision: FullPrecision) {
     let positions =
       switch shape.keyPositions {
       case .rotary(let pairs, let pairing):
@@ -21,6 +21,12 @@ struct SnapshotLayer: Sendable, Equatable {
       ("value width", "\(shape.valueWidth)"), ("key type", shape.keyType.name),
       ("value type", shape.valueType.name), ("positions", positions), ("retention", retention),
     ]
+    if shape.isQuantized {
+      parts += [
+        ("first tokens in full precision", "\(precision.first)"),
+        ("last tokens in full precision", "\(precision.last)"),
+      ]
+    }
   }
 
   init(_ reader: inout ByteReader) throws(ByteReader.Defect) {

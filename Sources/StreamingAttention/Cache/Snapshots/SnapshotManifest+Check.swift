@@ -11,6 +11,11 @@ extension SnapshotManifest {
     guard sets.count == pools.count else { return "\(sets.count) pools, not \(pools.count)" }
     var isNamed = sets.map { [Bool](repeating: false, count: $0.count) }
     var entryCount = 0
+    for (pool, sets) in zip(pools, sets) where !pool.isQuantized {
+      guard sets.allSatisfy({ $0.form == .plain }) else {
+        return "page sets in codes, where no layer has any"
+      }
+    }
     for (number, sequence) in sequences.enumerated() {
       for (pool, table) in sequence.tables.enumerated() {
         entryCount += table.entries.count
@@ -55,14 +60,17 @@ extension SnapshotManifest {
   // MARK: Against a cache
 
   /// Throws the first thing in which a cache's layers are not those of the snapshot.
-  func checkLayers(_ shapes: [LayerShape]) throws(SnapshotError) {
+  func checkLayers(_ cache: KVCache) throws(SnapshotError) {
+    let shapes = cache.layers
     guard layers.count == shapes.count else {
       throw .shape(
         layer: nil, part: "number of layers", received: "\(layers.count)",
         allowed: "\(shapes.count)")
     }
     for (index, shape) in shapes.enumerated() {
-      if let part = layers[index].difference(from: SnapshotLayer(shape)) {
+      if let part = layers[index].difference(
+        from: SnapshotLayer(shape, cache.fullPrecision))
+      {
         throw .shape(
           layer: index, part: part.part, received: part.received, allowed: part.allowed)
       }

@@ -33,13 +33,13 @@ extension SnapshotManifest {
       guard try sum.integer(UInt64.self) == expected else { throw sum.defect("wrong checksum") }
       var body = ByteReader(bytes, in: reader.offset..<bytes.count - 8)
       (layers, frequencies) = try Self.layers(&body)
-      let segmentCount = try body.count("files of pages", ofBytes: 8 + 8 * poolCount)
+      let segmentCount = try body.count("files of pages", ofBytes: 8 + 16 * poolCount)
       guard segmentCount <= Self.mostSegments else {
         throw body.defect("\(segmentCount) files of pages")
       }
       for _ in 0..<segmentCount {
         var segment = Segment(id: try body.integer(), setCounts: [])
-        for _ in 0..<poolCount {
+        for _ in 0..<2 * poolCount {
           segment.setCounts.append(try body.number("page sets", in: 0...1 << 40))
         }
         segments.append(segment)
@@ -89,7 +89,7 @@ extension SnapshotManifest {
   private static func sets(
     _ body: inout ByteReader, of segments: [Segment], pool: Int
   ) throws(ByteReader.Defect) -> [StoredSet] {
-    let count = try body.count("page sets", ofBytes: 32)
+    let count = try body.count("page sets", ofBytes: 36)
     guard count <= Int(Int32.max) else { throw body.defect("\(count) page sets") }
     var sets: [StoredSet] = []
     sets.reserveCapacity(count)
@@ -98,14 +98,20 @@ extension SnapshotManifest {
       guard epoch >= 0, rewrites >= 0 else {
         throw body.defect("epoch \(epoch), \(rewrites) rewrites")
       }
+      let number = try body.integer(UInt32.self)
+      guard let form = StoredForm(rawValue: number) else {
+        throw body.defect("there is no form \(number)")
+      }
       let offset = try body.number("the offset of a page set", in: -1 << 60...1 << 60)
       let place = Place(
         segment: Int(try body.integer(UInt32.self)), number: Int(try body.integer(UInt32.self)),
         checksum: try body.integer())
       guard segments.indices.contains(place.segment),
-        place.number < segments[place.segment].setCounts[pool]
+        place.number
+          < segments[place.segment].setCounts[SegmentLayout.shelf(ofPool: pool, form)]
       else { throw body.defect("there is no page set \(place.number) in file \(place.segment)") }
-      sets.append(StoredSet(epoch: epoch, offset: offset, rewrites: rewrites, place: place))
+      sets.append(
+        StoredSet(epoch: epoch, offset: offset, rewrites: rewrites, form: form, place: place))
     }
     return sets
   }

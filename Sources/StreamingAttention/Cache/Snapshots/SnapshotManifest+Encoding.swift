@@ -17,6 +17,7 @@ extension SnapshotManifest {
       for set in sets {
         body.append(set.epoch)
         body.append(set.rewrites)
+        body.append(set.form.rawValue)
         body.append(number: set.offset)
         body.append(UInt32(set.place.segment))
         body.append(UInt32(set.place.number))

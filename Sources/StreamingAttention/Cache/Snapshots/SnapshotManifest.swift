@@ -6,7 +6,7 @@ struct SnapshotManifest: Sendable {
   struct Segment: Sendable, Equatable {
     /// Its name's number.
     var id: UInt64
-    /// Page sets in it, by pool.
+    /// Page sets in it, by shelf.
     var setCounts: [Int]
   }
 
@@ -14,9 +14,9 @@ struct SnapshotManifest: Sendable {
   struct Place: Sendable, Equatable {
     /// Index into the snapshot's segments.
     var segment: Int
-    /// Its number among the pool's sets there.
+    /// Its number on its shelf there.
     var number: Int
-    /// The checksum of its norms and of its pages' checksums.
+    /// The checksum of its records, which hold those of its pages.
     var checksum: UInt64
   }
 
@@ -25,6 +25,7 @@ struct SnapshotManifest: Sendable {
     var epoch: Int32
     var offset: Int
     var rewrites: Int32
+    var form: StoredForm
     var place: Place
   }
 
@@ -61,7 +62,7 @@ struct SnapshotManifest: Sendable {
   var attachment: [UInt8] = []
 
   static let magic = Array("attendKV".utf8)
-  static let version = 1
+  static let version = 2
   /// Magic, version, zeros, length and number of the snapshot.
   static let headerBytes = 32
   /// So many files of pages at most.

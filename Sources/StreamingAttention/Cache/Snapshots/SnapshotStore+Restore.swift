@@ -28,13 +28,12 @@ extension SnapshotStore {
     into cache: KVCache, workers: Workers = .shared, cancellation: CancellationFlag? = nil
   ) throws(SnapshotError) -> RestoredSnapshot {
     guard !cache.isStepInProgress else { throw .cache(.stepInProgress) }
-    try cache.checkHoldsPlainPages()
     let turn = try SnapshotError.reading { () throws(MemoryError) in
       try FileFolder.Turn(in: names.folder, .shared)
     }
     defer { extendLifetime(turn) }
     let manifest = try manifest()
-    try manifest.checkLayers(cache.layers)
+    try manifest.checkLayers(cache)
     try manifest.checkTables(cache.pools, path: path)
     try manifest.checkFrequencies(cache)
     var readers: [SegmentReader] = []
@@ -58,7 +57,7 @@ extension SnapshotStore {
     report.files = readers.count
     for (pool, sets) in zip(cache.pools, manifest.sets) {
       report.pageSets += sets.count
-      report.movedPageBytes += sets.count * pool.setBytes
+      report.movedPageBytes += sets.reduce(0) { $0 + pool.setBytes($1.form) }
     }
     report.movedPageSets = report.pageSets
     return RestoredSnapshot(
@@ -74,10 +73,13 @@ extension SnapshotStore {
     for (number, pool) in cache.pools.enumerated() {
       for (index, set) in manifest.sets[number].enumerated() {
         let record = try readers[set.place.segment].record(
-          pool: number, set: set.place.number, checksum: set.place.checksum)
+          shelf: SegmentLayout.shelf(ofPool: number, set.form), set: set.place.number,
+          checksum: set.place.checksum)
+        let own = Int(restoration.numbers[number][index])
         for (column, page) in record.enumerated() {
           checksums[number].append(page.checksum)
-          pool.norms[column, Int(restoration.numbers[number][index])] = page.norms
+          pool.norms[column, own] = page.norms
+          if pool.isQuantized { pool.errors[column, own] = page.errors }
         }
       }
     }
@@ -144,8 +146,12 @@ private struct PageRun: Sendable {
     (self.pool, self.sets, self.numbers) = (pool, sets, numbers)
     (self.checksums, self.readers) = (checksums, readers)
     order = sets.indices.sorted {
-      (sets[$0].place.segment, sets[$0].place.number)
-        < (sets[$1].place.segment, sets[$1].place.number)
+      let (one, other) = (sets[$0], sets[$1])
+      if one.place.segment != other.place.segment {
+        return one.place.segment < other.place.segment
+      }
+      if (one.form == .coded) != (other.form == .coded) { return other.form == .coded }
+      return one.place.number < other.place.number
     }
   }
 
@@ -153,19 +159,23 @@ private struct PageRun: Sendable {
   func read(
     layer: Int, of pool: PagePool, worker: Int, _ cancellation: CancellationFlag?
   ) throws(SnapshotError) {
-    let bytes = pool.layouts[layer].pageBytes
     let first = pool.firstColumns[layer]
     for column in first..<first + pool.headCounts[layer] {
       var index = 0
       while index < order.count {
         if let cancellation, cancellation.isCancelled { throw .cancelled }
-        let place = sets[order[index]].place
+        let (place, form) = (sets[order[index]].place, sets[order[index]].form)
+        let (shelf, bytes) = (
+          SegmentLayout.shelf(ofPool: self.pool, form),
+          pool.pageBytes(layer: layer, isCoded: form == .coded)
+        )
         // SAFETY: the sets were just taken, so their pages are committed and `bytes` long in every column.
         guard let start = unsafe pool.addresses[column, Int(numbers[order[index]])] else { return }
         var count = 1
         while index + count < order.count, (count + 1) * bytes <= Self.runBytes {
           let next = order[index + count]
           guard sets[next].place.segment == place.segment,
+            SegmentLayout.shelf(ofPool: self.pool, sets[next].form) == shelf,
             sets[next].place.number == place.number + count,
             unsafe pool.addresses[column, Int(numbers[next])] == start + count * bytes
           else { break }
@@ -175,7 +185,7 @@ private struct PageRun: Sendable {
         var span = unsafe run.mutableBytes
         let from = index
         try readers[place.segment].read(
-          pool: self.pool, column: column, sets: place.number..<place.number + count, into: &span,
+          shelf: shelf, column: column, sets: place.number..<place.number + count, into: &span,
           worker: worker
         ) { checksums[order[from + $0] * pool.columnCount + column] }
         index += count

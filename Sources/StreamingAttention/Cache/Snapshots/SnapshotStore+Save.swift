@@ -33,7 +33,6 @@ extension SnapshotStore {
     _ cache: KVCache, sequences: [SequenceID]? = nil, attachment: [UInt8] = []
   ) throws(SnapshotError) -> SnapshotReport {
     guard !cache.isStepInProgress else { throw .cache(.stepInProgress) }
-    try cache.checkHoldsPlainPages()
     let states = try SnapshotError.wrapping { () throws(CacheError) in
       try cache.states(of: sequences)
     }
@@ -71,7 +70,7 @@ extension SnapshotStore {
       throw error
     }
     names.removeOthers(than: Set(memory.segments.map(\.id)))
-    return plan.report(files: memory.segments.count, of: cache.pools)
+    return plan.report(files: memory.segments.count)
   }
 
   /// Writes the new file of pages, and notes where the sets are now.
@@ -88,11 +87,12 @@ extension SnapshotStore {
       return try writer.write()
     }
     memory.segments.append(.init(id: id, setCounts: counts))
-    for (pool, sets) in newSets.enumerated() {
+    for (shelf, sets) in newSets.enumerated() {
+      let pool = shelf / 2
       for (place, set) in sets.enumerated() {
         memory.sets[pool][set] = Saved(
           version: cache.pools[pool].sets[Int(set)].version, segment: id, number: place,
-          checksum: sums[pool][place])
+          checksum: sums[shelf][place])
       }
     }
   }
@@ -128,14 +128,6 @@ extension SnapshotStore {
 }
 
 extension KVCache {
-  /// Throws if a layer is quantised.
-  func checkHoldsPlainPages() throws(SnapshotError) {
-    guard let layer = layers.firstIndex(where: \.isQuantized) else { return }
-    let shape = layers[layer]
-    let type = shape.keyType.isQuantized ? shape.keyType : shape.valueType
-    throw .quantized(layer: layer, received: type.name)
-  }
-
   /// The states of sequences, all in the order of their places if nil.
   func states(of wanted: [SequenceID]?) throws(CacheError) -> [SequenceState] {
     guard let wanted else { return sequences.compactMap { $0 } }

@@ -13,6 +13,7 @@ public final class SnapshotStore {
     /// The set's `version` then.
     var version: UInt64
     var segment: UInt64
+    /// On its shelf.
     var number: Int
     var checksum: UInt64
   }
