@@ -58,6 +58,7 @@ public actor Session {
   ///   - tokenizer: The model's.
   ///   - keyType: How keys are cached.
   ///   - valueType: How values are cached.
+  ///   - fullPrecision: What a quantised cache keeps in 16 bits beside the newest pages.
   ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
   ///   - extensionStart: Tokens after which the session goes on with the model's extended rotation; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
@@ -66,7 +67,8 @@ public actor Session {
   /// - Throws: ``GenerationError``.
   public init(
     model: DecoderModel, tokenizer: Tokenizer, keyType: ElementType = .float16,
-    valueType: ElementType = .float16, maximumContext: Int? = nil,
+    valueType: ElementType = .float16, fullPrecision: FullPrecision = .sinks,
+    maximumContext: Int? = nil,
     extensionStart: Int? = nil, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon,
     sampling: Sampling = .greedy,
     workers: Workers = .shared
@@ -75,7 +77,8 @@ public actor Session {
     do throws(ModelError) {
       let decoder = try Decoder(
         model: model, keyType: keyType, valueType: valueType, maximumContext: context,
-        extensionStart: extensionStart, alibiEpsilon: alibiEpsilon, workers: workers)
+        extensionStart: extensionStart, alibiEpsilon: alibiEpsilon, workers: workers,
+        fullPrecision: fullPrecision)
       sequence = try decoder.makeSequence()
       self.decoder = decoder
     } catch {

@@ -76,7 +76,8 @@ enum LogitsRun {
       try Decoder(
         model: model, keyType: options.keyType, valueType: options.valueType,
         maximumContext: ids.count, extensionStart: options.extensionStart,
-        alibiEpsilon: options.alibiEpsilon, workers: options.workers)
+        alibiEpsilon: options.alibiEpsilon, workers: options.workers,
+        fullPrecision: options.fullPrecision)
     }
     let sequence = try CommandFailure.wrapping { () throws(ModelError) in try decoder.makeSequence()
     }

@@ -15,6 +15,12 @@ struct ModelOptions {
       "--value-type", "T", "How cached values are held: f32, f16, bf16, int8 or int4. Default: f16."
     ),
     Option(
+      "--full-precision-first", "N",
+      "With int8 or int4: the first N tokens stay in 16 bits, in whole pages of 64. Default: 4."),
+    Option(
+      "--full-precision-last", "N",
+      "With int8 or int4: so do the last N tokens; the two newest pages always do. Default: 0."),
+    Option(
       "--threads", "N",
       "Threads that compute, 1 to 1024. Default: one for each CPU that this process may use."),
     Option(
@@ -40,6 +46,8 @@ struct ModelOptions {
   var weightType: WeightType
   var keyType: ElementType
   var valueType: ElementType
+  /// What a quantised cache keeps in 16 bits.
+  var fullPrecision: FullPrecision
   var alibiEpsilon: Float
   var workers: Workers
   var instructionSet: InstructionSet
@@ -55,6 +63,8 @@ struct ModelOptions {
       ?? .file
     keyType = try arguments.choice("--key-type", among: Self.types) ?? .float16
     valueType = try arguments.choice("--value-type", among: Self.types) ?? .float16
+    fullPrecision = try Self.fullPrecision(
+      arguments, isQuantized: keyType.isQuantized || valueType.isQuantized)
     let epsilon = try arguments.number("--alibi-epsilon", "0 or above, below 1") {
       (0...Double(Float(1).nextDown)).contains($0)
     }
@@ -91,6 +101,23 @@ struct ModelOptions {
     }
     instructionSet = try Self.instructionSet()
     workers = threads.map { Workers(count: $0) } ?? .shared
+  }
+
+  private static func fullPrecision(
+    _ arguments: Arguments, isQuantized: Bool
+  ) throws(CommandFailure) -> FullPrecision {
+    var precision = FullPrecision.sinks
+    let allowed = 0...Int(Int32.max)
+    let first = try arguments.integer("--full-precision-first", in: allowed)
+    let last = try arguments.integer("--full-precision-last", in: allowed)
+    guard isQuantized || (first == nil && last == nil) else {
+      throw .usage(
+        "--full-precision-first and --full-precision-last need --key-type or --value-type int8 or int4"
+      )
+    }
+    if let first { precision.first = first }
+    if let last { precision.last = last }
+    return precision
   }
 
   /// The scaling that takes the place of the file's, if any.

@@ -30,6 +30,29 @@ struct SessionFileTests {
     #expect(try folder.names().count == 2)
   }
 
+  @Test("a quantised cache goes on too, and not as one of another kind")
+  func quantized() throws {
+    // Some hundred tokens: all but the newest pages are in codes.
+    let planets = Array(repeating: "The planets of the solar system are", count: 40)
+    let prompt = ["--prompt", planets.joined(separator: " and ")]
+    let types = ["--key-type", "int8", "--value-type", "int4"]
+    let whole = try generate(prompt + types + ["--max-tokens", "20"])
+    let first = try generate(prompt + types + ["--max-tokens", "8", "--session", path])
+    #expect(first.exitStatus == 0, "\(first.errorText)")
+    for (options, reason) in [
+      ([], "key type is int8, the cache's is f16"),
+      (["--key-type", "int8", "--value-type", "int8"], "value type is int4"),
+      (types + ["--full-precision-first", "0"], "first tokens in full precision is 4"),
+      (types + ["--full-precision-last", "9"], "last tokens in full precision is 0"),
+    ] {
+      let other = try generate(options + ["--max-tokens", "1", "--session", path])
+      #expect(other.exitStatus == 65 && other.errorText.contains(reason), "\(other.errorText)")
+    }
+    let second = try generate(types + ["--max-tokens", "12", "--session", path])
+    #expect(second.exitStatus == 0, "\(second.errorText)")
+    #expect(first.text.dropLast() + second.text == whole.text)
+  }
+
   @Test("chat goes on in another process as one conversation would")
   func chat() throws {
     let model = try Models.smolLM2()

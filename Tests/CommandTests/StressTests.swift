@@ -24,7 +24,8 @@ struct StressTests {
       "soak", "--kills", "--folder", "--child", "--steps",
       "--minutes", "--seed", "--sequences", "--context",
       "--memory-limit", "--shape", "--layers", "--kv-heads", "--query-heads", "--head-dimension",
-      "--key-type", "--value-type", "--position", "--threads", "--json", "--save", "--note",
+      "--key-type", "--value-type", "--full-precision-first", "--position", "--threads", "--json",
+      "--save", "--note",
     ] {
       #expect(outcome.text.contains(word), "\(word)")
     }

@@ -23,6 +23,13 @@ struct UsageTests {
       ["logits", "model", "--token-ids", "ids", "--chunk", "0"],
       ["logits", "model", "--token-ids", "ids", "--chunk", "99999999999999999999"],
       ["logits", "model", "--token-ids", "ids", "--rope-factor", "4"],
+      ["generate", "model", "--prompt", "a", "--full-precision-first", "4"],
+      ["generate", "model", "--key-type", "int8", "--full-precision-first", "-1"],
+      ["chat", "model", "--value-type", "int4", "--full-precision-last", "many"],
+      ["logits", "model", "--key-type", "bf16", "--full-precision-last", "64"],
+      ["stress", "ragged", "--full-precision-last", "64"],
+      ["bench", "model", "file", "--full-precision-first", "64"],
+      ["bench", "decode", "--key-type", "int8", "--full-precision-first", "64"],
       ["generate", "model", "--prompt", "a", "--extend-at", "100"],
       [
         "generate", "model", "--prompt", "a", "--rope-scaling", "linear", "--rope-factor", "2",
@@ -62,6 +69,11 @@ struct UsageTests {
     #expect(outcome.text.contains("USAGE: attend \(command)"))
     #expect(outcome.text.contains("--help"))
     #expect(outcome.text.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    if command != "topology" {
+      for name in ["--full-precision-first", "--full-precision-last"] {
+        #expect(outcome.text.contains(name))
+      }
+    }
   }
 
   @Test("the version is one line")

@@ -46,6 +46,10 @@ struct StressOptionTests {
       ("ragged", ["--query-heads": "3", "--kv-heads": "2"], "--query-heads"),
       ("ragged", ["--sequences": "0"], "--sequences"), ("ragged", ["--seed": "-1"], "--seed"),
       ("ragged", ["--position": "rope,none"], "--position"),
+      ("ragged", ["--full-precision-first": "4"], "--full-precision-first"),
+      (
+        "ragged", ["--key-type": "int8", "--full-precision-last": "-4"], "--full-precision-last"
+      ),
     ] as [(String, [String: String], String)])
   func refused(preset: String, values: [String: String], name: String) {
     let error = #expect(throws: BenchmarkError.self) { try options(preset, values) }

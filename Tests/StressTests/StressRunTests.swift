@@ -130,12 +130,16 @@ struct StressRunTests {
     #expect(again == first)
   }
 
-  @Test("the command of a replay asks for the same")
-  func replay() throws {
-    let options = try options(.ragged, ["--seed": "9", "--minutes": "1", "--position": "alibi"])
+  @Test("the command of a replay asks for the same", arguments: ["f16", "int8"])
+  func replay(type: String) throws {
+    var values = [
+      "--seed": "9", "--minutes": "1", "--position": "alibi", "--key-type": type,
+    ]
+    if type == "int8" { values["--full-precision-last"] = "200" }
+    let options = try options(.ragged, values)
     let words = options.command(steps: 12, memoryLimit: 1 << 30).split(separator: " ")
     #expect(words.prefix(3) == ["attend", "stress", "ragged"])
-    var values: [String: String] = [:]
+    values = [:]
     for index in stride(from: 3, to: words.count, by: 2) {
       values[String(words[index])] = String(words[index + 1])
     }

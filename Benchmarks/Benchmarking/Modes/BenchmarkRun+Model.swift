@@ -50,7 +50,8 @@ extension BenchmarkRun {
     let decoder = try BenchmarkError.wrapping { () throws(ModelError) in
       try Decoder(
         model: model, keyType: types.key, valueType: types.value,
-        maximumContext: depth + longest, workers: workers)
+        maximumContext: depth + longest, workers: workers,
+        fullPrecision: options.fullPrecision)
     }
     let subject = try ModelSubject(
       decoder: decoder, depth: depth, seed: options.seed, cancellation: cancellation,

@@ -41,7 +41,7 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
   ])
   private static let models: Set = [
     "--context", "--depth", "--prompt-length", "--query-length", "--weight-type", "--key-type",
-    "--value-type",
+    "--value-type", "--full-precision-first", "--full-precision-last",
     "--threads", "--instruction-set", "--repeat", "--attempts", "--seed",
   ]
 

@@ -1,3 +1,5 @@
+import StreamingAttention
+
 extension BenchmarkOptions {
   /// All of them, in the order of the help.
   package static let all: [DriverOption] =
@@ -17,6 +19,10 @@ extension BenchmarkOptions {
       DriverOption(
         name: "--value-type", value: "LIST",
         help: "How values are stored, one type or one for each key type. Default: as keys."),
+    ]
+    + DriverOption.fullPrecision(defaultFirst: FullPrecision.sinks.first).map {
+      DriverOption(name: $0.name, value: $0.value, help: "For model. " + $0.help)
+    } + [
       DriverOption(
         name: "--position", value: "LIST",
         help: "none, rope, alibi, rope+alibi, measured in turns on the same cache. "

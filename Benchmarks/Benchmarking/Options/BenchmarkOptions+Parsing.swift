@@ -28,6 +28,8 @@ extension BenchmarkOptions {
       contexts = list
     }
     try readTypes(reader)
+    fullPrecision = try reader.fullPrecision(
+      over: fullPrecision, isQuantized: types.contains(where: \.isQuantized))
     if let list = try reader.choices("--position", PositionKind.allCases.map { ($0.rawValue, $0) })
     {
       positions = list

@@ -10,6 +10,8 @@ package struct BenchmarkOptions: Sendable, Equatable {
   package var contexts: [ContextMix]
   package var shape: AttentionShape
   package var types: [StoredTypes]
+  /// What the quantised cache of a model keeps in 16 bits.
+  package var fullPrecision = FullPrecision.sinks
   package var positions: [PositionKind]
   /// Numbers of threads, one record each.
   package var threads: [Int]

@@ -20,6 +20,21 @@ package struct DriverOption: Sendable {
       name: "--head-dimension", value: "N", help: "Channels of a head, in place of the shape's."),
   ]
 
+  /// What quantised caches keep in 16 bits, `first` tokens at the beginning unless told otherwise.
+  package static func fullPrecision(defaultFirst first: Int) -> [DriverOption] {
+    [
+      DriverOption(
+        name: "--full-precision-first", value: "N",
+        help:
+          "With int8 or int4: the first N tokens of a sequence stay in 16 bits, in whole pages of 64. "
+          + "Default: \(first)."),
+      DriverOption(
+        name: "--full-precision-last", value: "N",
+        help: "With int8 or int4: so do the last N tokens; the two newest pages always do. "
+          + "Default: 0."),
+    ]
+  }
+
   package static let note = DriverOption(
     name: "--note", value: "TEXT", help: "Kept in the file's first line, such as a commit.")
 }

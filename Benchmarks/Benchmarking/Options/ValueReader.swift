@@ -1,3 +1,5 @@
+package import StreamingAttention
+
 /// Reads the values of options, each as what it should be.
 package struct ValueReader {
   /// By option name; empty for a flag.
@@ -88,6 +90,25 @@ package struct ValueReader {
       result.append(value)
     }
     return result
+  }
+
+  /// What a quantised cache keeps in 16 bits; refused where none is quantised.
+  package func fullPrecision(
+    over precision: FullPrecision, isQuantized: Bool
+  ) throws(BenchmarkError) -> FullPrecision {
+    var precision = precision
+    for (name, part) in [
+      ("--full-precision-first", \FullPrecision.first), ("--full-precision-last", \.last),
+    ] {
+      guard let count = try integer(name, in: 0...ContextMix.longest) else { continue }
+      guard isQuantized else {
+        throw .option(
+          name: name, received: "\(count)",
+          allowed: "nothing without --key-type or --value-type int8 or int4")
+      }
+      precision[keyPath: part] = count
+    }
+    return precision
   }
 
   /// Heads and widths: those of `--shape`, or else of `shape`, and in their place what single options say.

@@ -37,6 +37,7 @@ extension StressOptions {
         name: "--key-type", value: "T", help: "How keys are stored: \(typeNames). Default: f16."),
       DriverOption(
         name: "--value-type", value: "T", help: "How values are stored. Default: as keys."),
+    ] + DriverOption.fullPrecision(defaultFirst: 0) + [
       DriverOption(
         name: "--position", value: "P", help: "none, rope, alibi or rope+alibi. Default: rope."),
       DriverOption(

@@ -28,6 +28,8 @@ extension StressOptions {
     let types = ElementType.allCases.map { ($0.name, $0) }
     let key = try reader.choice("--key-type", types) ?? self.types.key
     self.types = StoredTypes(key: key, value: try reader.choice("--value-type", types) ?? key)
+    fullPrecision = try reader.fullPrecision(
+      over: fullPrecision, isQuantized: self.types.isQuantized)
     position =
       try reader.choice("--position", PositionKind.allCases.map { ($0.rawValue, $0) }) ?? position
     self.threads = try reader.integer("--threads", in: 1...1024) ?? threads

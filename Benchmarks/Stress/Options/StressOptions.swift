@@ -7,6 +7,8 @@ package struct StressOptions: Sendable, Equatable {
   package var shape: AttentionShape
   package var layers: Int
   package var types: StoredTypes
+  /// What a quantised cache keeps in 16 bits.
+  package var fullPrecision = FullPrecision.newestPages
   package var position: PositionKind
   package var threads: Int
   package var instructionSet: InstructionSet
@@ -52,7 +54,15 @@ package struct StressOptions: Sendable, Equatable {
       "--query-heads", "\(shape.queryHeads)", "--kv-heads", "\(shape.kvHeads)",
       "--head-dimension", "\(shape.headDimension)", "--key-type", types.key.name, "--value-type",
       types.value.name, "--position", position.rawValue, "--threads", "\(threads)",
-    ] + (memoryLimit.map { ["--memory-limit", "\($0)"] } ?? [])
+    ] + (memoryLimit.map { ["--memory-limit", "\($0)"] } ?? []) + precisionWords
+  }
+
+  private var precisionWords: [String] {
+    guard types.isQuantized else { return [] }
+    return [
+      "--full-precision-first", "\(fullPrecision.first)",
+      "--full-precision-last", "\(fullPrecision.last)",
+    ]
   }
 
   /// Short, so that such a process saves many times a second.
@@ -67,6 +77,7 @@ package struct StressOptions: Sendable, Equatable {
     words.append("--query-heads \(shape.queryHeads) --kv-heads \(shape.kvHeads)")
     words.append("--head-dimension \(shape.headDimension)")
     words.append("--key-type \(types.key.name) --value-type \(types.value.name)")
+    words += precisionWords
     words.append("--position \(position.rawValue) --threads \(threads)")
     if preset == .snapshot { words.append("--kills \(kills)") }
     return words.joined(separator: " ")

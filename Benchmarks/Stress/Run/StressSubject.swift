@@ -41,7 +41,8 @@ final class StressSubject {
         ? .rotary(pairs: shape.headDimension / 2, pairing: pairing) : .none)
     let cache = try BenchmarkError.wrapping { () throws(CacheError) in
       try KVCache(
-        layers: Array(repeating: stored, count: layers), memoryLimit: options.memoryLimit)
+        layers: Array(repeating: stored, count: layers), memoryLimit: options.memoryLimit,
+        fullPrecision: options.fullPrecision)
     }
     self.cache = cache
     let attention = try Self.attention(options, pairing: pairing)
