@@ -112,7 +112,7 @@ let package = Package(
     tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
     tests(
       "Benchmarking", ["Benchmarking", "KernelTable", "Memory", "Models", "StreamingAttention"]),
-    tests("Stress", ["Stress", "Benchmarking", "Generation", "StreamingAttention"]),
+    tests("Stress", ["Stress", "Benchmarking", "Generation", "KernelTable", "StreamingAttention"]),
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )

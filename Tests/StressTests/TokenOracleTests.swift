@@ -60,7 +60,7 @@ struct TokenOracleTests {
     }
     let oracle = TokenOracle(
       rows: rows, layer: 1, heads: heads, attention: attention, types: types)
-    let states = oracle.states(over: list, queries: queries, workers: Workers(count: 2))
+    let states = try oracle.states(over: list, queries: queries, workers: Workers(count: 2))
     for (index, head) in heads.enumerated() {
       let (output, logSumExp) = obvious(
         list, rows: rows, queryHead: head, query: queries[index], attention: attention)

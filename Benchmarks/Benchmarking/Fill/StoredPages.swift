@@ -1,10 +1,10 @@
 import KernelTable
-import StreamingAttention
+package import StreamingAttention
 
 /// Reads the pages of one layer and KV head back as numbers.
 ///
 /// Written from the description of the layout alone (Documentation/Kernels.md), so that it checks what kernels wrote.
-@safe struct StoredPages {
+@safe package struct StoredPages {
   /// Stored rows of keys.
   let keyRows: Int
   let valueWidth: Int
@@ -13,18 +13,21 @@ import StreamingAttention
   private let valueOffset: Int
   private let codedValueOffset: Int
   private let pages: UnsafePointer<UnsafeMutableRawPointer?>
+  private let errors: UnsafePointer<PageErrors>?
 
-  init(_ cache: KVCache, layer: Int, kvHead: Int) {
+  /// Pages of a cache, which stand still as long as the value is used.
+  package init(_ cache: KVCache, layer: Int, kvHead: Int) {
     shape = cache.layers[layer]
     let layout = cache.layout(ofLayer: layer)
     (keyRows, valueWidth, valueOffset) = (layout.keyRows, shape.valueWidth, layout.valueOffset)
     codedValueOffset = cache.codedLayout(ofLayer: layer).valueOffset
     unsafe pages = cache.pageAddresses(layer: layer, kvHead: kvHead)
+    unsafe errors = shape.isQuantized ? cache.pageErrors(layer: layer, kvHead: kvHead) : nil
   }
 
   /// The caller's channel of each stored row of a key, for one who takes the first `2·pairs` rows for rotary pairs;
   /// a row that holds none gives −1.
-  func channels(_ rotary: RotaryEmbedding?) -> [Int] {
+  package func channels(_ rotary: RotaryEmbedding?) -> [Int] {
     let pairs = rotary?.pairCount ?? 0
     var channels: [Int] = []
     if let rotary {
@@ -40,52 +43,83 @@ import StreamingAttention
 
   /// Writes the keys of an entry's page as `[row][slot]`, all 64 slots.
   func readKeys(of entry: LiveEntry, into keys: inout [Double]) {
-    let page = entry.page
     keys.removeAll(keepingCapacity: true)
-    if entry.isCoded, shape.keyCode != .none {
-      for row in 0..<keyRows {
-        for slot in 0..<PageLayout.slots { keys.append(codedKey(page, row, slot)) }
-      }
-      return
-    }
-    let isPaired = shape.keyType == .bfloat16
     for row in 0..<keyRows {
-      for slot in 0..<PageLayout.slots {
-        // SAFETY: an entry's page holds `keyRows · 64` numbers.
-        keys.append(
-          unsafe number(
-            address(page), isPaired ? (row / 2 * 64 + slot) * 2 + row % 2 : row * 64 + slot,
-            shape.keyType))
-      }
+      for slot in 0..<PageLayout.slots { keys.append(keyNumber(entry, row, slot)) }
     }
   }
 
   /// Writes the values of an entry's page as `[slot][channel]`, all 64 slots.
   func readValues(of entry: LiveEntry, into values: inout [Double]) {
-    let page = entry.page
-    let valueOffset = entry.isCoded ? codedValueOffset : valueOffset
     values.removeAll(keepingCapacity: true)
-    if entry.isCoded, shape.valueCode != .none {
-      for slot in 0..<PageLayout.slots {
-        for channel in 0..<valueWidth { values.append(codedValue(page, channel, slot)) }
-      }
-      return
-    }
-    let columns = (valueWidth + 15) / 16 * 16
     for slot in 0..<PageLayout.slots {
-      for panel in stride(from: 0, to: valueWidth, by: PageLayout.panelWidth) {
-        let width = min(PageLayout.panelWidth, columns - panel)
-        for channel in 0..<min(width, valueWidth - panel) {
-          let index =
-            shape.valueType == .bfloat16
-            ? (slot / 2 * width + channel) * 2 + slot % 2 : slot * width + channel
-          // SAFETY: panels of 64 slots lie end to end behind the keys.
-          values.append(
-            unsafe number(
-              address(page) + valueOffset, panel * PageLayout.slots + index, shape.valueType))
-        }
-      }
+      for channel in 0..<valueWidth { values.append(valueNumber(entry, channel, slot)) }
     }
+  }
+
+  // MARK: Single slots
+
+  /// Writes the key of one slot as it is stored, `[row]`.
+  package func readKey(of entry: LiveEntry, slot: Int, into key: inout [Double]) {
+    key.removeAll(keepingCapacity: true)
+    for row in 0..<keyRows { key.append(keyNumber(entry, row, slot)) }
+  }
+
+  /// Writes the value of one slot, `[channel]`.
+  package func readValue(of entry: LiveEntry, slot: Int, into value: inout [Double]) {
+    value.removeAll(keepingCapacity: true)
+    for channel in 0..<valueWidth { value.append(valueNumber(entry, channel, slot)) }
+  }
+
+  /// How far keys and values of an entry's page are from what was written, as the cache has it; 0 for plain ones that were never
+  /// in codes.
+  package func errors(of entry: LiveEntry) -> (key: Double, value: Double) {
+    guard let errors = unsafe errors else { return (0, 0) }
+    // SAFETY: a live entry's page has its errors in the table.
+    let own = unsafe errors[entry.page]
+    return (Double(own.key), Double(own.value))
+  }
+
+  /// The largest scale of the keys' codes in the panel that holds a slot; 0 for a plain page.
+  package func largestKeyScale(of entry: LiveEntry, slot: Int) -> Double {
+    guard entry.isCoded, shape.keyCode != .none else { return 0 }
+    let factors = keyFactors(slot)
+    var largest = 0.0
+    for row in 0..<shape.keyWidth {
+      // SAFETY: an entry's page is as long as its layout says.
+      largest = max(largest, unsafe number(address(entry.page) + factors + 2 * row, 0, .float16))
+    }
+    return largest
+  }
+
+  private func keyNumber(_ entry: LiveEntry, _ row: Int, _ slot: Int) -> Double {
+    if entry.isCoded, shape.keyCode != .none { return codedKey(entry.page, row, slot) }
+    let isPaired = shape.keyType == .bfloat16
+    // SAFETY: an entry's page holds `keyRows · 64` numbers.
+    return unsafe number(
+      address(entry.page), isPaired ? (row / 2 * 64 + slot) * 2 + row % 2 : row * 64 + slot,
+      shape.keyType)
+  }
+
+  private func valueNumber(_ entry: LiveEntry, _ channel: Int, _ slot: Int) -> Double {
+    if entry.isCoded, shape.valueCode != .none { return codedValue(entry.page, channel, slot) }
+    let columns = (valueWidth + 15) / 16 * 16
+    let panel = channel / PageLayout.panelWidth * PageLayout.panelWidth
+    let (width, column) = (min(PageLayout.panelWidth, columns - panel), channel - panel)
+    let index =
+      shape.valueType == .bfloat16
+      ? (slot / 2 * width + column) * 2 + slot % 2 : slot * width + column
+    // SAFETY: panels of 64 slots lie end to end behind the keys.
+    return unsafe number(
+      address(entry.page) + (entry.isCoded ? codedValueOffset : valueOffset),
+      panel * PageLayout.slots + index, shape.valueType)
+  }
+
+  /// Where the scales of a slot's key begin: int4 has some for each panel of 32 slots.
+  private func keyFactors(_ slot: Int) -> Int {
+    let padded = (shape.keyWidth + 15) / 16 * 16
+    return shape.keyCode == .int4
+      ? slot / 32 * (4 * padded + (shape.keyWidth + 7) / 8 * 128) : 0
   }
 
   /// A key's number from its code, scale and zero (`CodedPageLayout`).
@@ -95,7 +129,7 @@ import StreamingAttention
     let rows = isInt4 ? 8 : 4
     let panelBytes = (shape.keyWidth + rows - 1) / rows * 128
     // int4 has scales for each panel of 32 slots.
-    let factors = isInt4 ? slot / 32 * (4 * padded + panelBytes) : 0
+    let factors = keyFactors(slot)
     let panel = factors + 4 * padded + (isInt4 ? 0 : slot / 32 * panelBytes)
     // SAFETY: an entry's page is as long as its layout says.
     return unsafe decoded(

@@ -27,10 +27,10 @@ struct AskedToken {
   private let scoreError: Double
   private let valueError: Double
 
-  /// Asks for the token at `index` from the newest position of `list`.
+  /// Asks for the token at `index` from the newest position of `list`; `stored` is what a quantised cache holds of it.
   init(
     _ index: Int, of list: TokenList, rows: TokenRows, layer: Int, queryHead: Int,
-    attention: LayerAttention, types: StoredTypes
+    attention: LayerAttention, types: StoredTypes, stored: StoredTokens.Token? = nil
   ) {
     self.index = index
     let kvHead = queryHead / (attention.queryHeads / rows.shape.kvHeads)
@@ -41,10 +41,27 @@ struct AskedToken {
     let square = key.reduce(0) { $0 + $1 * $1 }
     let scale = 1 / Double(key.count).squareRoot()
     query = turned.map { Float($0 * Self.score / (scale * square)) }
-    value = rows.value(layer: layer, kvHead: kvHead, token: token).map(types.value.stored)
     let bias = attention.alibi.map { Double($0.slopes[queryHead]) * Double(distance) } ?? 0
-    logSumExp = Self.score - bias
     let (units, rewrites) = (RoundingUnits(types), list.rewrites[index])
+    if let stored {
+      let newest = list.position(of: list.count - 1)
+      let own = attention.rotary?.turned(stored.key, by: stored.anchor - newest) ?? stored.key
+      var (score, longest) = (0.0, 0.0)
+      for (channel, number) in query.enumerated() {
+        score += scale * Double(number) * own[channel]
+        longest = max(longest, scale * Double(number.magnitude))
+      }
+      (logSumExp, value) = (score - bias, stored.value)
+      let integers = units.integerError(
+        // A pair that turns has a channel no longer than √2 times its larger one.
+        longest: longest * 2.0.squareRoot(), width: key.count, keyScale: stored.keyScale)
+      scoreError =
+        Self.score * units.storedScore + 4 * Rounding.f32 * (Self.score + bias) + 5 * integers
+      valueError = Self.mixture + units.valueRounding
+      return
+    }
+    value = rows.value(layer: layer, kvHead: kvHead, token: token).map(types.value.stored)
+    logSumExp = Self.score - bias
     // Query and key point the same way, so Σ|q·k| is at most their score (Cauchy). Errors of codes are independent: five
     // times their root mean square, and as far as a code can be off at most (√12 ÷ 2 times it) for a single channel.
     scoreError =

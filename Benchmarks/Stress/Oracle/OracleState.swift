@@ -21,6 +21,8 @@ struct OracleState: Sendable {
   var errorSquares = 0.0
   /// Σ w²·e²·|v|².
   var errorValues = 0.0
+  /// Σ w².
+  var weightSquares = 0.0
   /// Σ w²·|v|².
   var valueSquares = 0.0
   /// Σ w²·c², of values that are off by c in the root mean square.
@@ -40,6 +42,7 @@ struct OracleState: Sendable {
     scoreError += weight * error
     errorSquares += weightSquare * errorSquare
     errorValues += weightSquare * errorSquare * square
+    weightSquares += weightSquare
     valueSquares += weightSquare * square
     codeSquares += weightSquare * codeError * codeError * Double(value.count)
   }
@@ -55,6 +58,7 @@ struct OracleState: Sendable {
     scoreError += other.scoreError
     errorSquares += other.errorSquares
     errorValues += other.errorValues
+    weightSquares += other.weightSquares
     valueSquares += other.valueSquares
     codeSquares += other.codeSquares
   }
@@ -68,6 +72,7 @@ struct OracleState: Sendable {
     scoreError *= factor
     errorSquares *= factor * factor
     errorValues *= factor * factor
+    weightSquares *= factor * factor
     valueSquares *= factor * factor
     codeSquares *= factor * factor
   }
@@ -93,6 +98,8 @@ struct OracleState: Sendable {
     let expected = maximum + log(denominator)
     let allowed =
       scoreError + RoundingUnits.sum + 8 * 0x1p-24 * expected.magnitude + 2 * skippedMass
+      // The denominator is that of the probabilities as they meet values.
+      + 4 * units.probability * (weightSquares / square).squareRoot()
     let ratios = [
       difference.squareRoot() / tolerance, (Double(logSumExp) - expected).magnitude / allowed,
     ]

@@ -13,6 +13,17 @@ struct RoundingUnits: Sendable {
   let keyCode: Double
   let valueCode: Double
 
+  /// A number where it is rounded to be written, quantised or not.
+  let plain: Double
+  /// Largest steps of codes; 0 for plain numbers.
+  let keyStep: Double
+  let valueStep: Double
+  /// The largest code of a key, and the largest integer that stands for a query which meets codes.
+  private let largestCode: Double
+  private let queryTop: Double
+  /// How far a value may be off for a probability of about 1 that meets it as an integer.
+  let valueRounding: Double
+
   /// f32 in a score: 16 roundings of a prepared query's channel, one of the caller's, two of the score, three of a
   /// key turned once more, the exponential and its rescalings.
   static let score = 64 * Rounding.f32
@@ -34,6 +45,25 @@ struct RoundingUnits: Sendable {
     // A pair that turns is up to √2 times as long as a number.
     keyCode = Self.codeError(types.key, largest: SyntheticValues.largest * 2.0.squareRoot())
     valueCode = Self.codeError(types.value, largest: SyntheticValues.largest)
+    plain = Self.unit(types.key)
+    keyStep = Self.step(types.key, largest: SyntheticValues.largest * 2.0.squareRoot())
+    valueStep = Self.step(types.value, largest: SyntheticValues.largest)
+    (largestCode, queryTop) = types.key == .int4 ? (15, 127) : (255, 32_639)
+    valueRounding =
+      types.value.isQuantized
+      ? SyntheticValues.largest * 2 * 0.5 / (types.value == .int4 ? 127 : 32_639) : 0
+  }
+
+  private static func step(_ type: ElementType, largest: Double) -> Double {
+    // Scales are rounded up to 11 bits.
+    type.isQuantized ? 2 * largest / (type == .int4 ? 15 : 255) * (1 + 0x1p-9) : 0
+  }
+
+  /// How far a score with a key in codes may be off, root mean square: the query's products with their scales are rounded to a
+  /// multiple of the largest ÷ `queryTop`, and each meets a code; `longest` is that of the query's pairs.
+  func integerError(longest: Double, width: Int, keyScale: Double) -> Double {
+    longest * keyScale * largestCode * Double(width).squareRoot()
+      / (2 * 3.0.squareRoot() * queryTop)
   }
 
   /// A code is off by a step over √12, and so is what meets it in integers of 8 bits: together no more than over 3.
@@ -55,6 +85,10 @@ struct RoundingUnits: Sendable {
 
   /// What quantised channels are off by, once or again, root mean square.
   func codeError(_ unit: Double, rewrites: UInt8) -> Double { unit * Double(1 + Int(rewrites)) }
+
+  /// Of a score with a key that is read as it is stored, relative to Σ|query channel · key channel|; sums of codes are up to four
+  /// times as large as their result.
+  var storedScore: Double { query + 4 * Self.score }
 
   /// Of a score, relative to Σ|query channel · key channel|.
   func score(rewrites: UInt8) -> Double {

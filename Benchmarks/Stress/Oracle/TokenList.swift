@@ -21,6 +21,12 @@ struct TokenList: Sendable, Equatable {
 
   func position(of index: Int) -> Int { base + index }
 
+  /// The most rewrites among a token and its neighbours on either side.
+  func mostRewrites(around index: Int, _ neighbours: Int) -> Int {
+    let own = rewrites[max(index - neighbours, 0)..<min(index + neighbours + 1, count)]
+    return Int(own.max() ?? 0)
+  }
+
   mutating func append(_ new: some Collection<UInt32>) {
     tokens += new
     rewrites += repeatElement(0, count: new.count)

@@ -14,14 +14,29 @@ struct TokenOracle: Sendable {
   private var kvHead: Int { heads[0] / (attention.queryHeads / rows.shape.kvHeads) }
 
   /// The states of the query heads, asked from the newest position; `queries` is `[head][channel]`.
-  func states(over list: TokenList, queries: [[Float]], workers: Workers) -> [OracleState] {
+  ///
+  /// Where `stored` is given, keys and values are as they are stored.
+  ///
+  /// - Throws: `failed` where those are not what was given.
+  func states(
+    over list: TokenList, queries: [[Float]], workers: Workers, stored: StoredTokens? = nil
+  ) throws(StressError) -> [OracleState] {
     let run = 1_024
     let results = Mutex<[Int: [OracleState]]>([:])
+    let failure = Mutex<StressError?>(nil)
+    // SAFETY: pages are only read, and nothing writes them before the call returns.
+    nonisolated(unsafe) let stored = stored
     workers.forEachIndex(below: (list.count + run - 1) / run) { index, _ in
       let tokens = index * run..<min((index + 1) * run, list.count)
-      let states = self.states(over: tokens, of: list, queries: queries)
-      results.withLock { $0[index] = states }
+      do throws(StressError) {
+        let states = try unsafe self.states(
+          over: tokens, of: list, queries: queries, stored: stored)
+        results.withLock { $0[index] = states }
+      } catch {
+        failure.withLock { $0 = $0 ?? error }
+      }
     }
+    if let error = failure.withLock({ $0 }) { throw error }
     let runs = results.withLock { $0 }
     var whole = queries.map { _ in OracleState(width: rows.shape.headDimension) }
     for index in 0..<runs.count {
@@ -32,14 +47,17 @@ struct TokenOracle: Sendable {
   }
 
   private func states(
-    over tokens: Range<Int>, of list: TokenList, queries: [[Float]]
-  ) -> [OracleState] {
+    over tokens: Range<Int>, of list: TokenList, queries: [[Float]], stored: StoredTokens?
+  ) throws(StressError) -> [OracleState] {
     let (width, kvHead) = (rows.shape.headDimension, kvHead)
     let scale = 1 / Double(width).squareRoot()
     let units = RoundingUnits(types)
     let asked = queries.map { $0.map { Double($0) * scale } }
     let squares = asked.map(pairSquares)
     let lengths = asked.map { $0.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+    let longest = squares.map { ($0.max() ?? 0).squareRoot() }
+    var own = StoredTokens.Token()
+    let newest = list.position(of: list.count - 1)
     var states = queries.map { _ in OracleState(width: width) }
     var (keyRow, valueRow) = (
       [Float](repeating: 0, count: width), [Float](repeating: 0, count: width)
@@ -53,28 +71,40 @@ struct TokenOracle: Sendable {
       rows.fillValue(&valueSpan, layer: layer, kvHead: kvHead, token: list.tokens[index])
       var key = keyRow.map(Double.init)
       let distance = list.count - 1 - index
-      turn.turn(&key, by: -distance)
+      for channel in 0..<width { value[channel] = types.value.stored(Double(valueRow[channel])) }
+      if let stored {
+        guard stored.read(index, into: &own) else {
+          throw .failed("no page holds token \(index) of \(list.count)")
+        }
+        if let defect = stored.defect(own, index, of: list, key: key, value: value) {
+          throw .failed("layer \(layer), KV head \(kvHead): \(defect)")
+        }
+        (key, value) = (own.key, own.value)
+      }
+      turn.turn(&key, by: stored == nil ? -distance : own.anchor - newest)
       let keySquares = pairSquares(key)
       var square = 0.0
-      for channel in 0..<width {
-        value[channel] = types.value.stored(Double(valueRow[channel]))
-        square += value[channel] * value[channel]
-      }
+      for channel in 0..<width { square += value[channel] * value[channel] }
       for head in heads.indices {
         var (score, product) = (0.0, 0.0)
         for channel in 0..<width { score += asked[head][channel] * key[channel] }
         for pair in keySquares.indices { product += keySquares[pair] * squares[head][pair] }
         let rewrites = list.rewrites[index]
         var error =
-          4 * units.score(rewrites: rewrites) * product.squareRoot()
-          + 4 * units.codeError(units.keyCode, rewrites: rewrites) * lengths[head]
+          stored == nil
+          ? 4 * units.score(rewrites: rewrites) * product.squareRoot()
+            + 4 * units.codeError(units.keyCode, rewrites: rewrites) * lengths[head]
+          : 4 * units.storedScore * product.squareRoot()
+            + 4
+            * units.integerError(
+              longest: longest[head], width: width, keyScale: own.keyScale)
         if let slope = attention.alibi?.slopes[heads[head]] {
           score -= Double(slope) * Double(distance)
         }
         error += 4 * Rounding.f32 * (score.magnitude + 16)
         states[head].add(
           score: score, error: error, value: value, square: square,
-          codeError: units.codeError(units.valueCode, rewrites: rewrites))
+          codeError: stored == nil ? units.codeError(units.valueCode, rewrites: rewrites) : 0)
       }
     }
     return states
@@ -114,7 +144,9 @@ private struct PairTurns {
   /// Turns a row in the caller's order of channels.
   mutating func turn(_ row: inout [Double], by wanted: Int) {
     guard let rotary else { return }
-    if wanted == distance &+ 1, age < 64 {
+    if wanted == distance, !turns.isEmpty {
+      // As the token before: stored keys of one anchor.
+    } else if wanted == distance &+ 1, age < 64 {
       for pair in turns.indices {
         let (turn, step) = (turns[pair], steps[pair])
         turns[pair] = (

@@ -48,7 +48,10 @@ extension StressSubject {
   ) throws(StressError) {
     let oracle = TokenOracle(
       rows: rows, layer: layer, heads: heads, attention: attention, types: options.types)
-    let states = oracle.states(over: pair.list, queries: queries, workers: engine.workers)
+    let states = try oracle.states(
+      over: pair.list, queries: queries, workers: engine.workers,
+      stored: try storedTokens(
+        try storedEntries(pair, layer: layer), layer: layer, queryHead: heads[0]))
     let units = RoundingUnits(options.types)
     for (index, state) in states.enumerated() {
       let ratio = state.worstRatio(
@@ -62,6 +65,55 @@ extension StressSubject {
         "sequence \(pair.number), layer \(layer), query head \(heads[index]), \(question): "
           + "off by \(DecimalText.short(ratio)) times what rounding explains")
     }
+  }
+
+  /// The entries of a sequence, where the cache is quantised.
+  func storedEntries(_ pair: Pair, layer: Int) throws(StressError) -> [LiveEntry]? {
+    guard options.types.isQuantized else { return nil }
+    var entries: [LiveEntry] = []
+    try StressError.wrapping { () throws(CacheError) in
+      try cache.forEachLiveEntry(of: pair.id, table: cache.table(ofLayer: layer)) {
+        entries.append($0)
+      }
+    }
+    return entries
+  }
+
+  /// What the cache holds of entries for a query head; nil without them.
+  func storedTokens(
+    _ entries: [LiveEntry]?, layer: Int, queryHead: Int
+  ) throws(StressError) -> StoredTokens? {
+    guard let entries, !entries.isEmpty else { return nil }
+    return StoredTokens(
+      entries, of: cache, layer: layer,
+      kvHead: queryHead / (attention.queryHeads / options.shape.kvHeads), types: options.types,
+      rotary: attention.rotary)
+  }
+
+  /// What the cache holds of one token; nil where nothing is quantised.
+  ///
+  /// - Throws: `failed` if it is not what was given.
+  func storedToken(
+    _ index: Int, of pair: Pair, in entries: [LiveEntry]?, layer: Int, queryHead: Int
+  ) throws(StressError) -> StoredTokens.Token? {
+    guard let stored = try storedTokens(entries, layer: layer, queryHead: queryHead) else {
+      return nil
+    }
+    var token = StoredTokens.Token()
+    guard stored.read(index, into: &token) else {
+      throw .failed("sequence \(pair.number): no page holds token \(index)")
+    }
+    let kvHead = queryHead / (attention.queryHeads / options.shape.kvHeads)
+    let number = pair.list.tokens[index]
+    if let defect = stored.defect(
+      token, index, of: pair.list,
+      key: rows.key(layer: layer, kvHead: kvHead, token: number),
+      value: rows.value(layer: layer, kvHead: kvHead, token: number).map(
+        options.types.value.stored))
+    {
+      throw .failed("sequence \(pair.number), layer \(layer), KV head \(kvHead): \(defect)")
+    }
+    return token
   }
 
   /// Asks a question that no token was made for, and compares one KV head's answers with the naive list.

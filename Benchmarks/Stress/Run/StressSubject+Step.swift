@@ -94,11 +94,15 @@ extension StressSubject {
     var asked: [AskedToken] = []
     var queries: [Float] = []
     for work in asking {
+      let pair = pairs[work.index]
+      let entries = try storedEntries(pair, layer: layer)
       for head in 0..<attention.queryHeads {
-        let list = pairs[work.index].list
+        let index = choose(from: pair.list, queryHead: head, &random)
         let token = AskedToken(
-          choose(from: list, queryHead: head, &random), of: list, rows: rows, layer: layer,
-          queryHead: head, attention: attention, types: options.types)
+          index, of: pair.list, rows: rows, layer: layer, queryHead: head, attention: attention,
+          types: options.types,
+          stored: try storedToken(
+            index, of: pair, in: entries, layer: layer, queryHead: head))
         asked.append(token)
         queries += token.query
       }
