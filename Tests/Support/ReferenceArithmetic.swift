@@ -22,6 +22,13 @@
 /// sum over N slots: min(N′, λ√N′)·u·Σ w|v| with N′ = N + rescalings + 3; the denominator likewise, on |o|, in
 /// sixteen lanes; normalising 4u·|o|.
 ///
+/// **Codes.** A query that meets keys in codes is rounded to multiples of t ÷ top, t the largest of its products with the
+/// channels' scales; so a score is off by at most Σ code·t ÷ (2·top), and in the root mean square by no more than
+/// e = |q̃|·scale·√Σ code² ÷ (2·top), with the largest scale. Probabilities that meet values in codes are multiples of
+/// p̂ ÷ top, p̂ the largest of the page: off by half of that each, f. Values do not depend on these roundings, so the output moves
+/// by at most λ·√Σ (w²e² + f²)(v − o)², and lse by λ·√Σ (w²e² + f²). In the sums, |zero| + scale·code takes the place of
+/// a decoded number's magnitude.
+///
 /// **lse** = M + ln ℓ moves by Σ w·δ, the errors of ℓ, and 2u·|lse| for its own roundings.
 package struct ReferenceArithmetic: Sendable {
   /// Queries are rounded to bf16 before they meet keys.

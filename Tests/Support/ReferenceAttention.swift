@@ -62,6 +62,8 @@ package struct ReferenceAttention: Sendable {
     }
     var scores: [Double] = []
     var errors: [Double] = []
+    // Those of integers, which are independent of one another.
+    var codeErrors: [Double] = []
     var prepared = PreparedQuery(anchor: .min, isRounded: false)
     for token in visible {
       let isRounded = arithmetic.roundsQueries && !tokens.areTurnedWhenRead[token]
@@ -79,8 +81,9 @@ package struct ReferenceAttention: Sendable {
       error += 4 * ReferenceArithmetic.f32 * (score.magnitude + slope * distance + extra.magnitude)
       scores.append(score - slope * distance + extra)
       errors.append(error)
+      codeErrors.append((tokens.codes[token]?.scoreUnit ?? 0) * prepared.length)
     }
-    return normalised(scores, errors, tokens, visible, sink)
+    return normalised(scores, errors, codeErrors, tokens, visible, sink)
   }
 
   /// A query turned, scaled, and perhaps rounded, for keys of one anchor.
@@ -93,6 +96,8 @@ package struct ReferenceAttention: Sendable {
     var magnitudes: [Double] = []
     /// How far a channel jumps if its rounding to bf16 goes the other way.
     var jumps: [Double] = []
+    /// √Σ channel².
+    var length = 0.0
   }
 
   private func prepare(
@@ -115,6 +120,7 @@ package struct ReferenceAttention: Sendable {
       result.channels[channel] *= factors[channel]
       result.magnitudes[channel] *= factors[channel].magnitude
     }
+    result.length = result.channels.reduce(0) { $0 + $1 * $1 }.squareRoot()
     result.jumps = [Double](repeating: 0, count: query.count)
     if isRounded && arithmetic.roundsQueriesToo { round(&result) }
     return result
@@ -161,8 +167,8 @@ package struct ReferenceAttention: Sendable {
   }
 
   private func normalised(
-    _ scores: [Double], _ scoreErrors: [Double], _ tokens: ReferenceTokens, _ visible: [Int],
-    _ sink: Double?
+    _ scores: [Double], _ scoreErrors: [Double], _ codeErrors: [Double],
+    _ tokens: ReferenceTokens, _ visible: [Int], _ sink: Double?
   ) -> ReferenceRow {
     typealias Units = ReferenceArithmetic
     let u = Units.f32
@@ -200,15 +206,19 @@ package struct ReferenceAttention: Sendable {
     var spreads = output.map { sinkWeight * $0.magnitude }
     var variances = output.map { sinkWeight * sinkWeight * $0 * $0 }
     var magnitudes = [Double](repeating: 0, count: width)
+    var codeVariances = magnitudes
+    let codeSquares = squaredErrors(ofCodes: codeErrors, weights, tokens, visible)
     for (index, token) in visible.enumerated() {
       let (weight, error) = (weights[index], errors[index])
       for channel in 0..<width {
         let value = tokens.values[token * width + channel]
-        let spread = weight * (value - output[channel]).magnitude
+        let distance = (value - output[channel]).magnitude
+        let spread = weight * distance
         shifts[channel] += spread * error
         spreads[channel] += spread
         variances[channel] += spread * spread
-        magnitudes[channel] += weight * value.magnitude
+        codeVariances[channel] += codeSquares[index] * distance * distance
+        magnitudes[channel] += weight * tokens.valueMagnitudes[token * width + channel]
       }
     }
     let secondOrder = exp(2 * largest)
@@ -217,6 +227,7 @@ package struct ReferenceAttention: Sendable {
     let bounds = (0..<width).map { channel in
       var bound = secondOrder * shifts[channel] + sumRoundings * u * magnitudes[channel]
       bound += (laneRoundings + 4) * u * output[channel].magnitude + 1e-30
+      bound += secondOrder * Units.lambda * codeVariances[channel].squareRoot()
       if arithmetic.roundsProbabilities {
         bound +=
           Units.bf16 * min(spreads[channel], Units.lambda * variances[channel].squareRoot())
@@ -225,10 +236,27 @@ package struct ReferenceAttention: Sendable {
     }
     let lse = maximum + log(total)
     var lseBound = secondOrder * meanError + laneRoundings * u + 2 * u * lse.magnitude + 1e-30
+    lseBound += secondOrder * Units.lambda * codeSquares.reduce(0, +).squareRoot()
     if arithmetic.roundsProbabilities {
       lseBound += Units.bf16 * min(1, Units.lambda * squares.squareRoot())
     }
     return ReferenceRow(
       output: output, logSumExp: lse, outputBound: bounds, logSumExpBound: lseBound)
+  }
+
+  /// Squares of how far weights may be off because integers stand for queries and probabilities.
+  private func squaredErrors(
+    ofCodes scoreErrors: [Double], _ weights: [Double], _ tokens: ReferenceTokens, _ visible: [Int]
+  ) -> [Double] {
+    var largest: [Int: Double] = [:]
+    for (weight, token) in zip(weights, visible) {
+      if let page = tokens.codes[token]?.page { largest[page] = max(largest[page] ?? 0, weight) }
+    }
+    return visible.indices.map { index in
+      guard let codes = tokens.codes[visible[index]] else { return 0 }
+      let score = weights[index] * scoreErrors[index]
+      let weight = codes.weightUnit * (largest[codes.page] ?? 0)
+      return score * score + weight * weight
+    }
   }
 }

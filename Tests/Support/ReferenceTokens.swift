@@ -9,6 +9,10 @@ package struct ReferenceTokens: Sendable {
   /// It is |key|, or the length of the pair that was turned.
   package private(set) var keyMagnitudes: [Double] = []
   package private(set) var values: [Double] = []
+  /// What bounds each value channel's share in the rounding errors of sums.
+  package private(set) var valueMagnitudes: [Double] = []
+  /// What is known of tokens in codes; nil for others.
+  package private(set) var codes: [ReferenceCodes?] = []
   package private(set) var positions: [Int] = []
   /// A key has been turned by (position − anchor).
   package private(set) var anchors: [Int] = []
@@ -30,10 +34,60 @@ package struct ReferenceTokens: Sendable {
       keys.append(Double(channel))
       keyMagnitudes.append(Double(channel.magnitude))
     }
-    for channel in value { values.append(Double(channel)) }
+    appendValue(value.map(Double.init))
     positions.append(position)
     anchors.append(anchor)
     areTurnedWhenRead.append(false)
+  }
+
+  /// Appends a token in codes, as it is decoded: turned by (position − anchor), or not to be turned at all.
+  ///
+  /// Magnitudes are |zero| + scale·code, `[channel]`: roundings of a sum are relative to these, not to what is left of them.
+  package mutating func append(
+    decodedKey key: [Double], value: [Double], keyMagnitudes sizes: [Double],
+    valueMagnitudes valueSizes: [Double], at position: Int, anchor: Int, codes: ReferenceCodes
+  ) {
+    precondition(key.count == keyWidth && value.count == valueWidth)
+    keys += key
+    keyMagnitudes += sizes
+    appendValue(value, magnitudes: valueSizes, codes)
+    positions.append(position)
+    anchors.append(anchor)
+    areTurnedWhenRead.append(false)
+  }
+
+  private mutating func appendValue(
+    _ value: some Collection<Double>, magnitudes: (some Collection<Double>)? = [Double]?.none,
+    _ own: ReferenceCodes? = nil
+  ) {
+    values += value
+    if let magnitudes {
+      valueMagnitudes += magnitudes
+    } else {
+      for number in value { valueMagnitudes.append(number.magnitude) }
+    }
+    codes.append(own)
+  }
+
+  /// Appends a token of another list, where its key is as stored: turned by (position − anchor) and `old`, or by nobody; the
+  /// code under test still has to make of it what `new` would have turned.
+  package mutating func append(
+    _ token: Int, of other: ReferenceTokens, turnedBy old: ReferenceRotation?,
+    nowBy new: ReferenceRotation
+  ) {
+    let key = Array(other.key(token))
+    let (position, anchor) = (other.positions[token], other.anchors[token])
+    let original = old?.turned(key, by: anchor - position) ?? key
+    keys += new.turned(original, by: position)
+    keyMagnitudes += new.magnitudes(
+      of: Array(other.keyMagnitudes[token * keyWidth..<(token + 1) * keyWidth]))
+    var own = other.codes[token]
+    // Queries meet it in f32.
+    own?.scoreUnit = 0
+    appendValue(other.value(token), magnitudes: other.valueSizes(token), own)
+    positions.append(position)
+    anchors.append(0)
+    areTurnedWhenRead.append(true)
   }
 
   /// Appends a token whose key is as stored: turned by (position − anchor) and `old`, or by nobody; the code under test
@@ -46,7 +100,7 @@ package struct ReferenceTokens: Sendable {
     let original = old?.turned(key, by: anchor - position) ?? key
     keys += new.turned(original, by: position)
     keyMagnitudes += new.magnitudes(of: key)
-    values += value
+    appendValue(value)
     positions.append(position)
     anchors.append(0)
     areTurnedWhenRead.append(true)
@@ -56,7 +110,7 @@ package struct ReferenceTokens: Sendable {
   package mutating func append(_ token: Int, of other: ReferenceTokens) {
     keys += other.key(token)
     keyMagnitudes += other.keyMagnitudes[token * keyWidth..<(token + 1) * keyWidth]
-    values += other.value(token)
+    appendValue(other.value(token), magnitudes: other.valueSizes(token), other.codes[token])
     positions.append(other.positions[token])
     anchors.append(other.anchors[token])
     areTurnedWhenRead.append(other.areTurnedWhenRead[token])
@@ -70,7 +124,7 @@ package struct ReferenceTokens: Sendable {
     let key = key.map(Double.init)
     keys += rotation?.turned(key, by: position) ?? key
     keyMagnitudes += rotation?.magnitudes(of: key) ?? key.map(\.magnitude)
-    for channel in value { values.append(Double(channel)) }
+    appendValue(value.map(Double.init))
     positions.append(position)
     anchors.append(0)
     areTurnedWhenRead.append(false)
@@ -82,6 +136,10 @@ package struct ReferenceTokens: Sendable {
 
   package func value(_ token: Int) -> ArraySlice<Double> {
     values[token * valueWidth..<(token + 1) * valueWidth]
+  }
+
+  private func valueSizes(_ token: Int) -> ArraySlice<Double> {
+    valueMagnitudes[token * valueWidth..<(token + 1) * valueWidth]
   }
 
   /// The same tokens in another order.

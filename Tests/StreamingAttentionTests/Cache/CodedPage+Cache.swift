@@ -1,4 +1,5 @@
 import KernelTable
+import TestSupport
 
 @testable import StreamingAttention
 
@@ -21,6 +22,46 @@ extension CodedPage {
   }
 
   func key(slot: Int) -> [Double] { (0..<form.keyWidth).map { key(channel: $0, slot: slot) } }
+
+  /// Appends a slot of the page of an entry to a list of tokens, with what integers do to it (`ReferenceArithmetic`, “Codes”).
+  ///
+  /// Queries and probabilities are rounded to 1 ÷ 127 of the largest where int4 meets dot products of bytes, else to
+  /// 1 ÷ 32,639.
+  func append(
+    slot: Int, of entry: LiveEntry, to tokens: inout ReferenceTokens, instructionSet: InstructionSet
+  ) {
+    func half(_ code: PageCode) -> Double {
+      code == .none ? 0 : 0.5 / (code == .int4 && instructionSet == .avx512bf16 ? 127 : 32_639)
+    }
+    var (keys, keySizes, values, valueSizes) = ([Double](), [Double](), [Double](), [Double]())
+    var (scale, squares) = (0.0, 0.0)
+    for channel in 0..<form.keyWidth {
+      guard let code = keyCode(channel: channel, slot: slot) else {
+        keys.append(key(channel: channel, slot: slot))
+        keySizes.append(keys[channel].magnitude)
+        continue
+      }
+      keys.append(code.value)
+      keySizes.append(code.zero.magnitude + code.scale * Double(code.code))
+      scale = max(scale, code.scale)
+      squares += Double(code.code * code.code)
+    }
+    for channel in 0..<form.valueWidth {
+      guard let code = valueCode(channel: channel, slot: slot) else {
+        values.append(value(channel: channel, slot: slot))
+        valueSizes.append(values[channel].magnitude)
+        continue
+      }
+      values.append(code.value)
+      valueSizes.append(code.zero.magnitude + code.scale * Double(code.code))
+    }
+    tokens.append(
+      decodedKey: keys, value: values, keyMagnitudes: keySizes, valueMagnitudes: valueSizes,
+      at: entry.basePosition + slot, anchor: entry.anchor,
+      codes: ReferenceCodes(
+        scoreUnit: scale * squares.squareRoot() * half(form.keyCode),
+        weightUnit: half(form.valueCode), page: entry.number))
+  }
 
   func value(slot: Int) -> [Double] { (0..<form.valueWidth).map { value(channel: $0, slot: slot) } }
 }

@@ -128,6 +128,11 @@ final class EngineHarness {
     try cache.forEachLiveEntry(of: sequence, table: 0) { entry in
       guard let page = CodedPage(of: entry, in: cache, layer: 0, head: kvHead) else { return }
       for slot in entry.slots {
+        if entry.isCoded, shape.isQuantized {
+          page.append(
+            slot: slot, of: entry, to: &tokens, instructionSet: engine.instructionSet)
+          continue
+        }
         tokens.append(
           storedKey: page.key(slot: slot).map { Float($0) },
           value: page.value(slot: slot).map { Float($0) },

@@ -1,3 +1,4 @@
+import KernelTable
 import StreamingAttention
 import TestSupport
 import Testing
@@ -100,8 +101,15 @@ struct EpochRun {
     let cache = harness.engine.cache
     let epoch = try cache.rotation(of: sequence).epoch
     var epochs: [Int] = []
+    // [kvHead][token], 0 for plain pages.
+    var errors = [[Float]](repeating: [], count: example.kvHeads)
     try cache.forEachLiveEntry(of: sequence, table: 0) { entry in
       epochs += entry.slots.map { _ in entry.epoch }
+      for kvHead in errors.indices {
+        let error =
+          entry.isCoded ? unsafe cache.pageErrors(layer: 0, kvHead: kvHead)[entry.page].key : 0
+        errors[kvHead] += entry.slots.map { _ in error }
+      }
     }
     var twin = try example.twin()
     twin.rotation = rotations[epoch - 1]
@@ -113,15 +121,14 @@ struct EpochRun {
         let old = keyEpoch == 0 ? nil : rotations[keyEpoch - 1]
         if token % 97 == 0 {
           worst.storedKeys = max(
-            worst.storedKeys, storedKeyRatio(stored, token, kvHead: kvHead, turnedBy: old))
+            worst.storedKeys,
+            storedKeyRatio(
+              stored, token, kvHead: kvHead, turnedBy: old, error: errors[kvHead][token]))
         }
         if keyEpoch == epoch {
           tokens.append(token, of: stored)
         } else {
-          tokens.append(
-            storedKey: Array(stored.key(token)), value: Array(stored.value(token)),
-            at: stored.positions[token], anchor: stored.anchors[token], turnedBy: old,
-            nowBy: rotations[epoch - 1])
+          tokens.append(token, of: stored, turnedBy: old, nowBy: rotations[epoch - 1])
         }
       }
       for row in Set([0, example.rows / 2, example.rows - 1]) {
@@ -143,10 +150,13 @@ struct EpochRun {
     return worst
   }
 
-  /// A stored key beside its token's, turned in Double, in units of the bound that `AttentionComparison` derives; without a
-  /// turn only the rounding to the stored type is left of it.
+  /// A stored key beside its token's, turned in Double, in units of its bound.
+  ///
+  /// `AttentionComparison` derives it; without a turn only the rounding to the stored type is left of it. A key in codes is
+  /// within its page's error of that.
   private func storedKeyRatio(
-    _ tokens: ReferenceTokens, _ token: Int, kvHead: Int, turnedBy rotation: ReferenceRotation?
+    _ tokens: ReferenceTokens, _ token: Int, kvHead: Int, turnedBy rotation: ReferenceRotation?,
+    error: Float
   ) -> Double {
     let width = example.keyWidth
     let given = example.keys(token..<token + 1)[kvHead * width..<(kvHead + 1) * width]
@@ -161,6 +171,10 @@ struct EpochRun {
       case .bfloat16: 0x1p-8
       }
     var worst = 0.0
+    if error > 0 {
+      let slack = (unit + 8 * 0x1p-24) * turned.norm + 0x1p-24 * Double(width)
+      return Array(tokens.key(token)).distance(to: turned) / (Double(error) + slack)
+    }
     for (channel, stored) in tokens.key(token).enumerated() {
       let bound =
         8 * 0x1p-24 * lengths[channel] + unit * turned[channel].magnitude * 1.001 + 0x1p-25
