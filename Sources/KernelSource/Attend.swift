@@ -151,7 +151,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
         row = 0
         while row < rowCount {
           let rows = rowCount - row < blockRows ? rowCount - row : blockRows
-          attendEntry(task, scratch, head, view, row, rows, tileRows)
+          passEntry(task, scratch, head, view, row, rows, tileRows)
           row += rows
         }
       }
@@ -163,7 +163,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
         while index < end {
           let entry = task.pointee.entries + index
           if let page = task.pointee.pages[Int(entry.pointee.page)] {
-            attendEntry(
+            passEntry(
               task, scratch, entry, entryView(task, index, Raw(page), isMany), row, rows, tileRows)
           }
           index += 1
@@ -180,8 +180,9 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     if let slopes = task.pointee.slopes {
       let token = row / task.pointee.group
       // What was left out of every bias of the row in this leaf.
-      task.pointee.maxima[row] -=
-        slopes[row - token * task.pointee.group] * log2e * scratch.nearest[token]
+      let left = slopes[row - token * task.pointee.group] * log2e * scratch.nearest[token]
+      task.pointee.maxima[row] -= left
+      moveMasses(task, row, -left)
     }
     row += 1
   }

@@ -142,7 +142,9 @@ func advanceCoded(
   let early = attention_add_integers(p0, p1)
   let late = attention_add_integers(p2, p3)
   let total = attention_add_integers(early, late)
-  attention_store(lanes, attention_fma(attention_from_integers(total), unit, sum))
+  // Not fused: a sum that begins at zero and joins those before has the same bits (`attendNoting`).
+  attention_store(
+    lanes, attention_add(sum, attention_multiply(attention_from_integers(total), unit)))
   attention_store_first(scale, unit)
   if slotsPerScale(code) < 64 {
     shift.pointee = scale.pointee * Float(attention_sum_integers(early))

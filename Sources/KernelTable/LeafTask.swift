@@ -151,6 +151,10 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var outputs: UnsafeMutablePointer<Float>
   /// Floats from one row of `outputs` to the next: `valueWidth` rounded up to 16; the padding is written too.
   package var outputStride: Int
+  /// Where each entry's part in the leaf is noted, `[entry][row]`; nil where nobody asks.
+  ///
+  /// Entries that no row sees are not written. Changes no bit of the result.
+  package var entryMasses: UnsafeMutablePointer<EntryMass>?
 
   /// At least `LeafTask.scratchBytes(...)`, 64-byte aligned, of this worker alone.
   package var scratch: UnsafeMutableRawPointer
@@ -225,6 +229,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.denominators = denominators
     unsafe self.outputs = outputs
     unsafe self.outputStride = outputStride
+    unsafe entryMasses = nil
     unsafe self.scratch = scratch
   }
 }

@@ -50,6 +50,7 @@ struct StressOptionTests {
       (
         "ragged", ["--key-type": "int8", "--full-precision-last": "-4"], "--full-precision-last"
       ),
+      ("evict", ["--policy": "oldest"], "--policy"), ("mixed", ["--policy": "recent"], "--policy"),
     ] as [(String, [String: String], String)])
   func refused(preset: String, values: [String: String], name: String) {
     let error = #expect(throws: BenchmarkError.self) { try options(preset, values) }

@@ -38,6 +38,24 @@ struct StressRunTests {
     #expect(run.figures.longestContext > 100)
   }
 
+  @Test("every policy of eviction passes, also with ALiBi", arguments: StressPolicy.allCases)
+  func policies(policy: StressPolicy) throws {
+    for position in ["rope", "rope+alibi"] {
+      let run = try run(
+        try options(
+          .evict,
+          [
+            "--policy": policy.rawValue, "--context": "1000", "--position": position,
+            "--sequences": "3",
+          ]))
+      try run.run()
+      let figures = run.figures
+      #expect(figures.checksFailed == 0 && figures.checksPassed > 100 && figures.evictions > 5)
+      #expect(figures.evictedPages > 20 || policy == .sinks)
+      #expect(figures.committedBytesAfterDrop == 0)
+    }
+  }
+
   @Test(
     "every type and position passes", arguments: ElementType.allCases.map(\.name),
     PositionKind.allCases.map(\.rawValue))

@@ -15,6 +15,11 @@ package struct StressFigures: Sendable {
   /// Page sets copied because they were shared, and written anew because tokens went from their middle.
   package internal(set) var copies = 0
   package internal(set) var rewrites = 0
+  /// Pages that policies have evicted.
+  package internal(set) var evictedPages = 0
+  /// Thin extents emptied, over all layers and KV heads, and page sets copied for it.
+  package internal(set) var emptiedExtents = 0
+  package internal(set) var movedPageSets = 0
   /// Live slots of all slots of live pages, at the last look.
   package internal(set) var pageFill = 1.0
   /// Snapshots saved, snapshots restored, and processes killed while they saved.
@@ -83,6 +88,9 @@ package struct StressFigures: Sendable {
     merges = statistics.merges
     copies = statistics.copies
     rewrites = statistics.rewrites
+    evictedPages = statistics.evictions
+    emptiedExtents = statistics.emptiedExtents
+    movedPageSets = statistics.movedPageSets
     pageFill = statistics.pageFill
   }
 

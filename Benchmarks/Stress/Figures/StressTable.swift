@@ -72,6 +72,7 @@ package enum StressTable {
       (figures.steps, "steps"), (figures.tokensAppended, "tokens appended"),
       (figures.forks, "forks"), (figures.shifts, "shifts"), (figures.evictions, "evictions"),
       (figures.truncations, "truncations"), (figures.merges, "merges"),
+      (figures.evictedPages, "pages evicted"), (figures.emptiedExtents, "extents emptied"),
       (figures.drops, "sequences dropped"), (figures.snapshots, "snapshots"),
       (figures.restorations, "restored"), (figures.kills, "processes killed"),
       (figures.refusals, "times out of memory"),

@@ -41,6 +41,11 @@ extension StressOptions {
       DriverOption(
         name: "--position", value: "P", help: "none, rope, alibi or rope+alibi. Default: rope."),
       DriverOption(
+        name: "--policy", value: "P",
+        help:
+          "For evict, what streams keep: \(policyNames). Default: sinks, that is four tokens and "
+          + "a window."),
+      DriverOption(
         name: "--threads", value: "N", help: "Threads that compute. Default: one for each CPU."),
       DriverOption(
         name: "--kills", value: "N",
@@ -59,6 +64,10 @@ extension StressOptions {
       ),
       .note,
     ]
+
+  private static var policyNames: String {
+    StressPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+  }
 
   private static var typeNames: String { ElementType.allCases.map(\.name).joined(separator: ", ") }
 }

@@ -32,6 +32,14 @@ extension StressOptions {
       over: fullPrecision, isQuantized: self.types.isQuantized)
     position =
       try reader.choice("--position", PositionKind.allCases.map { ($0.rawValue, $0) }) ?? position
+    if let policy = try reader.choice(
+      "--policy", StressPolicy.allCases.map { ($0.rawValue, $0) })
+    {
+      guard known == .evict else {
+        throw .option(name: "--policy", received: policy.rawValue, allowed: "only with evict")
+      }
+      self.policy = policy
+    }
     self.threads = try reader.integer("--threads", in: 1...1024) ?? threads
     seed = try reader.seed("--seed") ?? seed
     sequences = try reader.integer("--sequences", in: 1...65_536) ?? sequences

@@ -19,6 +19,8 @@ package struct StressOptions: Sendable, Equatable {
   package var context: Int?
   /// Page memory of the cache in bytes; nil for the cache's own default.
   package var memoryLimit: Int?
+  /// What streams keep in the preset `evict`.
+  package var policy = StressPolicy.sinks
   /// Operations after which the run ends; nil where something else sets an end.
   package var steps: Int?
   /// Minutes after which the run ends; nil where something else sets an end.
@@ -80,6 +82,7 @@ package struct StressOptions: Sendable, Equatable {
     words += precisionWords
     words.append("--position \(position.rawValue) --threads \(threads)")
     if preset == .snapshot { words.append("--kills \(kills)") }
+    if policy != .sinks { words.append("--policy \(policy.rawValue)") }
     return words.joined(separator: " ")
   }
 }

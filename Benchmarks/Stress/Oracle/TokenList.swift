@@ -6,6 +6,10 @@ struct TokenList: Sendable, Equatable {
   private(set) var tokens: [UInt32] = []
   /// How often the cache may have rounded the keys of a token again, at most; `[index]`.
   private(set) var rewrites: [UInt8] = []
+  /// Whether a token has been evicted: it keeps its place, and nobody attends to it; `[index]`.
+  private(set) var areEvicted: [Bool] = []
+  /// Tokens that have not been evicted.
+  private(set) var liveCount = 0
   /// The position of the first token.
   private(set) var base = 0
   /// Where tokens were last taken out: what could go wrong goes wrong there.
@@ -30,11 +34,15 @@ struct TokenList: Sendable, Equatable {
   mutating func append(_ new: some Collection<UInt32>) {
     tokens += new
     rewrites += repeatElement(0, count: new.count)
+    areEvicted += repeatElement(false, count: new.count)
+    liveCount += new.count
   }
 
   mutating func truncate(to length: Int) {
+    liveCount -= areEvicted[length...].count { !$0 }
     tokens.removeSubrange(length...)
     rewrites.removeSubrange(length...)
+    areEvicted.removeSubrange(length...)
     // A quantised page that the next token goes to is quantised again.
     for index in max(length - 64, 0)..<length { touch(index, 1) }
     seam = min(seam, length)
@@ -44,8 +52,10 @@ struct TokenList: Sendable, Equatable {
 
   /// Takes tokens out, and remembers where.
   mutating func take(_ range: Range<Int>) {
+    liveCount -= areEvicted[range].count { !$0 }
     tokens.removeSubrange(range)
     rewrites.removeSubrange(range)
+    areEvicted.removeSubrange(range)
     seam = range.lowerBound
   }
 
@@ -55,4 +65,13 @@ struct TokenList: Sendable, Equatable {
   }
 
   mutating func move(by delta: Int) { base += delta }
+
+  /// Tokens are gone, and the others stand where they stood.
+  mutating func evict(_ range: Range<Int>) {
+    for index in range where !areEvicted[index] {
+      areEvicted[index] = true
+      liveCount -= 1
+    }
+    seam = range.lowerBound
+  }
 }

@@ -64,7 +64,7 @@ struct TokenOracle: Sendable {
     )
     var value = [Double](repeating: 0, count: width)
     var turn = PairTurns(attention.rotary)
-    for index in tokens {
+    for index in tokens where !list.areEvicted[index] {
       var keySpan = keyRow.mutableSpan
       rows.fillKey(&keySpan, layer: layer, kvHead: kvHead, token: list.tokens[index])
       var valueSpan = valueRow.mutableSpan

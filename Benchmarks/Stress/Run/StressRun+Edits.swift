@@ -46,6 +46,14 @@ extension StressRun {
   func evict(_ index: Int) throws(StressError) {
     let count = subject.pairs[index].list.count
     let window = Int.random(in: max(longestContext / 4, 1)...longestContext / 2, using: &random)
+    if let policy = options.policy.policy {
+      var gone = 0
+      try timed("evict") { () throws(StressError) in
+        gone = try subject.evict(index, to: max(window / PageLayout.slots, 1), by: policy)
+      }
+      if gone > 0 { figures.evictions += 1 }
+      return
+    }
     try timed("evict") { () throws(StressError) in
       try subject.keep(first: Self.sinks, last: window, of: index)
     }

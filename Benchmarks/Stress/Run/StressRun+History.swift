@@ -11,16 +11,17 @@ extension StressRun {
   /// Without memory for these there is no comparison.
   func compareHistory() throws(StressError) {
     let order = subject.pairs.indices.sorted {
-      subject.pairs[$0].list.count > subject.pairs[$1].list.count
+      subject.pairs[$0].list.liveCount > subject.pairs[$1].list.liveCount
     }
-    let history = order.prefix(Self.compared).filter { subject.pairs[$0].list.count > 0 }.sorted()
+    let history = order.prefix(Self.compared).filter { subject.pairs[$0].list.liveCount > 0 }
+      .sorted()
     guard !history.isEmpty else { return }
     let first = subject.pairs.count
     let pageFill = subject.cache.statistics().pageFill
     do throws(StressError) {
       for index in history {
         try subject.add(startingAt: 0)
-        try append(subject.pairs[index].list.count, to: subject.pairs.count - 1)
+        try append(subject.pairs[index].list.liveCount, to: subject.pairs.count - 1)
       }
     } catch {
       guard error.isOutOfMemory else { throw error }
@@ -50,7 +51,7 @@ extension StressRun {
     var (tokens, turns) = (0, 0)
     for index in history {
       let id = subject.pairs[index].id
-      tokens += subject.pairs[index].list.count
+      tokens += subject.pairs[index].list.liveCount
       turns +=
         try StressError.wrapping { () throws(CacheError) in try subject.cache.anchorRuns(of: id) }
         - 1

@@ -79,7 +79,7 @@ extension StressRun {
 
   private func extend() throws(StressError) {
     let index = anyPair()
-    let room = longestContext - subject.pairs[index].list.count
+    let room = longestContext - subject.pairs[index].list.liveCount
     if room > 0 { try append(length(upTo: room), to: index) }
   }
 
@@ -98,7 +98,7 @@ extension StressRun {
   private func decode() throws(StressError) {
     let count = min(Int.random(in: 1...Self.batch, using: &random), subject.pairs.count)
     var chosen = Array(subject.pairs.indices).shuffled(using: &random).prefix(count).sorted()
-    let full = chosen.filter { subject.pairs[$0].list.count >= longestContext }
+    let full = chosen.filter { subject.pairs[$0].list.liveCount >= longestContext }
     chosen.removeAll(where: full.contains)
     if !chosen.isEmpty {
       let step = try step(chosen.map { StepWork(index: $0, appended: 1, asks: true) })
@@ -124,7 +124,7 @@ extension StressRun {
     try subject.checkBooks()
     figures.checksPassed += 1
     let index = anyPair()
-    let count = subject.pairs[index].list.count
+    let count = subject.pairs[index].list.liveCount
     guard count > 0, count <= longest else { return }
     try subject.checkOracle(
       index, layer: Int.random(in: 0..<options.layers, using: &random),

@@ -39,7 +39,13 @@ extension StressSubject {
     }
     let committed = cache.byteCount
     let start = Stopwatch.now
-    do throws(AttentionError) { try engine.begin(requests) } catch { throw StressError(error) }
+    var stepOptions = StepOptions()
+    stepOptions.notesAttention = options.policy.needsAttention
+    do throws(AttentionError) {
+      try engine.begin(requests, options: stepOptions)
+    } catch {
+      throw StressError(error)
+    }
     figures.append = Stopwatch.now - start
     figures.hasCommitted = cache.byteCount > committed
     let appended = work.reduce(0) { $0 + $1.appended }
@@ -132,12 +138,16 @@ extension StressSubject {
     let reach = AskedToken.reach(of: list, queryHead: queryHead, attention: attention)
     let oldest = list.count - reach
     let any = Int.random(in: oldest..<list.count, using: &random)
+    var chosen = any
     switch Int.random(in: 0..<8, using: &random) {
-    case 0: return oldest
-    case 1: return list.count - 1
-    case 2: return min(max(list.seam, oldest), list.count - 1)
-    case 3: return min(max(list.seam - 1, oldest), list.count - 1)
-    default: return any
+    case 0: chosen = oldest
+    case 1: chosen = list.count - 1
+    case 2: chosen = min(max(list.seam, oldest), list.count - 1)
+    case 3: chosen = min(max(list.seam - 1, oldest), list.count - 1)
+    default: break
     }
+    // The newest token is never evicted.
+    while list.areEvicted[chosen] { chosen += 1 }
+    return chosen
   }
 }

@@ -1,6 +1,6 @@
 /// Which layers share a pool, and how much address space each layer sets aside on each node.
 struct AddressSpacePlan {
-  /// Layers by retention, in the order of their first layer.
+  /// Layers by page table, in the order of their first layer.
   private(set) var pools: [(retention: Retention, layers: [Int])] = []
   /// Bytes of a layer's region on one node: a multiple of the group size.
   let arenaBytes: [Int]
@@ -12,7 +12,7 @@ struct AddressSpacePlan {
   /// holes between extents.
   init(layers: [LayerShape], memoryLimit: Int, nodeCount: Int) {
     for (index, shape) in layers.enumerated() {
-      if let pool = pools.firstIndex(where: { $0.retention == shape.retention }) {
+      if let pool = pools.firstIndex(where: { layers[$0.layers[0]].sharesTable(with: shape) }) {
         pools[pool].layers.append(index)
       } else {
         pools.append((shape.retention, [index]))

@@ -66,6 +66,48 @@ final class Arena {
 
   /// Frees what `allocate` gave; cannot fail.
   func free(_ offset: Int, byteCount: Int, to budget: inout MemoryBudget) {
+    insertFree(offset, byteCount: byteCount)
+    rangeCount -= 1
+    release(groups(of: offset..<offset + byteCount), to: &budget)
+  }
+
+  /// Bytes that `count` calls of `allocate` in a row would commit.
+  func bytesToCommit(count: Int, byteCount: Int) -> Int {
+    var (left, groupCount, counted, index) = (count, 0, -1, 0)
+    while left > 0, index < freeRanges.count {
+      let range = freeRanges[index]
+      let taken = min(left, range.byteCount / byteCount)
+      if taken > 0 {
+        for group in groups(of: range.offset..<range.offset + taken * byteCount)
+        where group > counted && (group >= groupUse.count || groupUse[group] == 0) {
+          groupCount += 1
+          counted = group
+        }
+      }
+      left -= taken
+      index += 1
+    }
+    return groupCount * Self.groupBytes
+  }
+
+  /// Makes `count` ranges of one size that follow one another smaller, so that they still do; cannot fail.
+  func shrink(
+    _ offset: Int, count: Int, from byteCount: Int, to newByteCount: Int,
+    budget: inout MemoryBudget
+  ) {
+    for index in 0..<count {
+      let start = offset + index * newByteCount
+      // They were committed as parts of the old ranges, whose groups are given up afterwards.
+      for group in groups(of: start..<start + newByteCount) { groupUse[group] += 1 }
+    }
+    for index in 0..<count {
+      let start = offset + index * byteCount
+      release(groups(of: start..<start + byteCount), to: &budget)
+    }
+    insertFree(offset + count * newByteCount, byteCount: count * (byteCount - newByteCount))
+  }
+
+  private func insertFree(_ offset: Int, byteCount: Int) {
     var low = 0
     var high = freeRanges.count
     while low < high {
@@ -82,8 +124,6 @@ final class Arena {
     } else {
       freeRanges.insert(joined, at: low)
     }
-    rangeCount -= 1
-    release(groups(of: offset..<offset + byteCount), to: &budget)
   }
 
   func groups(of range: Range<Int>) -> Range<Int> {

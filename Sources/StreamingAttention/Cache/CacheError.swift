@@ -63,6 +63,12 @@ public enum CacheError: Error, Equatable {
   case windowReleased(layer: Int, received: Int, allowed: Int)
   /// Keys are to be turned, and no engine has told the cache by which frequencies.
   case unknownFrequencies(layer: Int, epoch: Int)
+  /// The cache has no layer of that number.
+  case unknownLayer(received: Int, allowed: Range<Int>)
+  /// The retention of a layer releases its pages; nothing else evicts them.
+  case windowedLayer(Int)
+  /// A page that is to be evicted is the newest, or holds a sink or a pinned token.
+  case protectedPage(received: Int, tokens: Range<Int>)
 }
 
 extension CacheError: CustomStringConvertible {
@@ -118,6 +124,13 @@ extension CacheError: CustomStringConvertible {
     case .unknownFrequencies(let layer, let epoch):
       "layer \(layer): keys must be turned, and nobody has named the frequencies of epoch \(epoch); "
         + "make an engine over the cache first"
+    case .unknownLayer(let received, let allowed):
+      "layer \(received) is not one of \(allowed.lowerBound)..<\(allowed.upperBound)"
+    case .windowedLayer(let layer):
+      "layer \(layer): its window releases pages; evict from layers that keep everything"
+    case .protectedPage(let received, let tokens):
+      "page \(received) with tokens \(tokens.lowerBound)..<\(tokens.upperBound) is the newest or holds sinks or "
+        + "pinned tokens; unpin them or evict others"
     }
   }
 }

@@ -6,6 +6,8 @@ struct CacheCounters {
   var copies = 0
   /// Page sets from whose middle tokens were removed.
   var rewrites = 0
+  /// Entries that policies have given up.
+  var evictions = 0
 }
 
 /// How a cache's memory is used, and what its operations have cost so far.
@@ -28,6 +30,14 @@ public struct CacheStatistics: Sendable, Equatable {
   public var copies = 0
   /// Page sets from whose middle tokens have been removed, so far.
   public var rewrites = 0
+  /// Entries that have been evicted from sequences, so far.
+  public var evictions = 0
+  /// Extents of which less than half is alive, over all layers and KV heads, newest ones of sequences aside.
+  public var thinExtents = 0
+  /// Thin extents that steps have emptied to commit no more memory, over all layers and KV heads, so far.
+  public var emptiedExtents = 0
+  /// Page sets that have been copied for it, so far.
+  public var movedPageSets = 0
 
   /// Nothing.
   public init() {}
@@ -42,6 +52,7 @@ extension KVCache {
     statistics.merges = counters.merges
     statistics.copies = counters.copies
     statistics.rewrites = counters.rewrites
+    statistics.evictions = counters.evictions
     var (slots, liveSlots) = (0, 0)
     for (number, pool) in pools.enumerated() {
       // The live slots of each page set, one bit for each.
@@ -63,6 +74,11 @@ extension KVCache {
       }
       statistics.quantizedPages += pool.codedCount * quantized
       statistics.extents += pool.extentNumbers.usedCount * pool.columnCount
+      statistics.emptiedExtents += pool.emptiedExtents * pool.columnCount
+      statistics.movedPageSets += pool.movedSets
+      for index in 0..<pool.extents.count where pool.isThin(pool.extents[index]) {
+        statistics.thinExtents += pool.columnCount
+      }
       slots += sets * PageLayout.slots * pool.columnCount
       liveSlots += live.reduce(0) { $0 + $1.nonzeroBitCount } * pool.columnCount
     }

@@ -12,6 +12,8 @@ struct Extent: BitwiseCopyable {
   var isOpen: Bool
   /// Whether its pages are for codes.
   var isCoded: Bool
+  /// The round in which it was last marked as one that is not to be emptied.
+  var sparedIn: UInt64 = 0
 
   var isFull: Bool { usedPages == pageCount }
 

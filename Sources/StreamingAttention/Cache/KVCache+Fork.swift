@@ -19,6 +19,7 @@ extension KVCache {
     copy.length = original.length
     copy.nextPosition = original.nextPosition
     copy.sinkCount = original.sinkCount
+    copy.isEvicting = original.isEvicting
     copy.rotation = original.rotation
     insert(copy)
     return copy.id

@@ -48,7 +48,7 @@ extension PageTable {
     for index in 0..<entries.count {
       let tokens = entries[index].tokens
       if tokens.lowerBound < token { defects.append("tokens \(tokens) after \(token)") }
-      if tokens.lowerBound > token, pool.retention == .everything {
+      if tokens.lowerBound > token, pool.retention == .everything, !hasEvicted {
         defects.append("tokens \(token)..<\(tokens.lowerBound) are missing")
       }
       token = tokens.upperBound

@@ -4,7 +4,8 @@ extension KVCache {
   /// It takes no memory, whatever other sequences share. The next token then stands after the last one kept.
   ///
   /// - Throws: ``CacheError/lengthOutOfRange(received:allowed:)``; ``CacheError/lengthReleased(received:shortest:)`` if the
-  ///   window of a layer would miss tokens that have been released (0 is always possible);
+  ///   window of a layer would miss tokens that have been released, or the last of the tokens has been evicted (0 is always
+  ///   possible);
   ///   ``CacheError/unknownSequence(_:)``; ``CacheError/stepInProgress``. The cache is as it was then.
   /// - Complexity: O(entries given up).
   public func truncate(_ sequence: SequenceID, to length: Int) throws(CacheError) {
@@ -18,6 +19,7 @@ extension KVCache {
       throw .lengthReleased(received: length, shortest: shortest)
     }
     guard length < state.length else { return }
+    try checkEnd(of: state, length: length) { $0.holds($1) }
     for table in state.tables { table.truncate(to: length, budget: &budget) }
     state.pins.remove(length..<state.length)
     state.sinkCount = min(state.sinkCount, length)
@@ -100,6 +102,7 @@ extension KVCache {
       }
     }
     state.sinkCount = first
+    state.isEvicting = true
     // Pins are forgotten nowhere, so that they only move.
     var end = dropped.upperBound
     var index = state.pins.rangeCount - 1
@@ -135,10 +138,12 @@ extension KVCache {
         try checkWindow(of: table, length: length)
         try rewriter.prepare(for: table.draft, in: table.pool)
       }
+      try checkEnd(of: state, length: length) { $0.draftHolds($1) }
     } catch {
       for table in state.tables.reversed() { table.dropDraft(to: &budget) }
       throw error
     }
+    budget.largestFormula = max(budget.largestFormula, formulaBytes)
     for table in state.tables { table.applyDraft(&rewriter, &counters, to: &budget) }
     state.nextPosition = state.tables[0].endPosition ?? state.startPosition
   }

@@ -65,6 +65,7 @@ extension KVCache {
   }
 
   private func finish() {
+    budget.largestFormula = max(budget.largestFormula, formulaBytes)
     for state in stepSequences {
       state.length += state.reservedTokens
       state.nextPosition += state.reservedTokens
@@ -88,6 +89,8 @@ extension KVCache {
   /// Checks the requests and the memory that they need at least, and marks their sequences.
   private func admit(_ requests: [SlotRequest]) throws(CacheError) {
     var needed = formulaBytes
+    budget.largestFormula = max(budget.largestFormula, needed)
+    for pool in pools { pool.beginThinning() }
     for request in requests {
       let state = try state(of: request.sequence)
       guard !state.isInStep else { throw .repeatedSequence(request.sequence) }
@@ -109,6 +112,7 @@ extension KVCache {
     guard needed <= memoryLimit else {
       throw .outOfMemory(needed: needed, allowed: memoryLimit)
     }
+    budget.stepFormula = needed
   }
 
   private func undoStep() {

@@ -8,6 +8,9 @@ extension KVCache {
   /// The page table of a layer.
   package func table(ofLayer layer: Int) -> Int { poolOfLayer[layer] }
 
+  /// Whether the page table of that number releases what leaves a window.
+  package func hasWindow(table: Int) -> Bool { pools[table].retention != .everything }
+
   /// Where things lie in the plain pages of a layer.
   package func layout(ofLayer layer: Int) -> PageLayout {
     pools[poolOfLayer[layer]].layouts[indexInPool[layer]]

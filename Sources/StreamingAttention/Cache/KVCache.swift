@@ -79,8 +79,8 @@ public final class KVCache {
       }
       pools.append(
         PagePool(
-          retention: retention, layers: members, shapes: layers, arenas: arenas,
-          precision: fullPrecision))
+          number: pools.count, retention: retention, layers: members, shapes: layers,
+          arenas: arenas, precision: fullPrecision))
     }
 
     self.layers = layers
@@ -100,6 +100,7 @@ public final class KVCache {
     self.indexInPool = indexInPool
     budget = MemoryBudget(limit: limit)
     rewriter = PageRewriter(layers: layers)
+    for pool in pools { pool.owner = self }
   }
 
   // MARK: Memory
@@ -109,6 +110,9 @@ public final class KVCache {
 
   /// The largest value that ``byteCount`` has had.
   public var peakByteCount: Int { budget.peak }
+
+  /// The largest value that ``formulaBytes`` has had, tokens of a step in progress included.
+  public var peakFormulaBytes: Int { max(budget.largestFormula, formulaBytes) }
 
   /// Bytes of the distinct live pages: what the cache would take without extents and groups.
   public var formulaBytes: Int { pools.reduce(0) { $0 + $1.formulaBytes } }

@@ -18,6 +18,9 @@ public struct LayerShape: Sendable, Equatable {
   public var keyPositions: KeyPositions
   /// How far back keys and values are kept.
   public var retention: Retention
+  /// Layers with the same number and the same retention share a page table, and evict the same pages.
+  public var pageTable = 0
+
   /// A layer's shape.
   ///
   /// - Parameters:
@@ -53,6 +56,10 @@ public struct LayerShape: Sendable, Equatable {
     var shape = self
     (shape.keyType, shape.valueType) = (keyType.plain, valueType.plain)
     return shape
+  }
+
+  func sharesTable(with other: LayerShape) -> Bool {
+    retention == other.retention && pageTable == other.pageTable
   }
 
   /// Rotary pairs that the cache turns, 0 where keys are stored as they come.

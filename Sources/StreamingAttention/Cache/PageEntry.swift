@@ -11,6 +11,9 @@ struct PageEntry: BitwiseCopyable {
   /// Live slots are `firstSlot..<endSlot`.
   var firstSlot: Int16
   var endSlot: Int16
+  /// The attention that its tokens have had in all steps that noted it, and in the latest.
+  var mass = 0.0
+  var latestMass = 0.0
 
   /// The position of the first live slot.
   var firstPosition: Int { basePosition + Int(firstSlot) }

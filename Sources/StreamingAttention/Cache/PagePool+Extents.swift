@@ -1,13 +1,16 @@
 extension PagePool {
+  /// The node of an entry's pages: striped by the largest leaf, so that every leaf of either size lies on one node.
+  func node(ofEntry number: Int) -> Int {
+    number / SummationOrder.largestLeafEntries % nodeCount
+  }
+
   /// Takes and commits an extent for every layer and KV head; throws with nothing changed.
   func openExtent(
-    firstEntry: Int, pageCount: Int, isCoded: Bool, from budget: inout MemoryBudget
+    node: Int, pageCount: Int, isCoded: Bool, from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
     try extentNumbers.prepare()
     try extents.reserveCapacity(extentNumbers.count + 1)
     try extentOffsets.reserveCapacity((extentNumbers.count + 1) * columnCount)
-    // Striped by the largest leaf, so that every leaf of either size lies on one node.
-    let node = firstEntry / SummationOrder.largestLeafEntries % nodeCount
     let number = extentNumbers.take()
     extents.resize(to: max(extents.count, extentNumbers.count), filler: .unused)
     extentOffsets.resize(to: extents.count * columnCount, filler: 0)

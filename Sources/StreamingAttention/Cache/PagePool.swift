@@ -24,6 +24,10 @@ import KernelTable
   /// `[layer of the pool][node]`.
   let arenas: [[Arena]]
   let nodeCount: Int
+  /// The pool's place among those of its cache.
+  let number: Int
+  /// The cache, whose sequences say which thin extents are spared.
+  weak var owner: KVCache?
 
   var sets = GrowingTable<PageSet>()
   var setNumbers = NumberPool()
@@ -41,10 +45,19 @@ import KernelTable
   /// The latest version of any page set.
   private var latestVersion: UInt64 = 0
 
+  // MARK: Thin extents
+  var thinningRound: UInt64 = 0
+  var hasSpared = false
+  /// Page sets that the step in progress has copied out of thin extents, and what all steps have.
+  var copiedSets = 0
+  var movedSets = 0
+  var emptiedExtents = 0
+
   init(
-    retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]],
+    number: Int, retention: Retention, layers: [Int], shapes: [LayerShape], arenas: [[Arena]],
     precision: FullPrecision
   ) {
+    self.number = number
     self.retention = retention
     self.layers = layers
     layouts = layers.map { PageLayout(shapes[$0].plain) }
@@ -116,9 +129,14 @@ import KernelTable
   /// Takes a page set of its own, in an extent of one page that is closed at once, for contents that an entry of that
   /// number has to itself; throws with nothing changed.
   func addPrivateSet(
-    forEntry number: Int, epoch: Int32, offset: Int, from budget: inout MemoryBudget
+    forEntry number: Int, epoch: Int32, offset: Int, isInStep: Bool = false,
+    from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
-    let extent = try openExtent(firstEntry: number, pageCount: 1, isCoded: false, from: &budget)
+    let extent =
+      isInStep
+      ? try openExtentInStep(firstEntry: number, pageCount: 1, isCoded: false, from: &budget)
+      : try openExtent(
+        node: node(ofEntry: number), pageCount: 1, isCoded: false, from: &budget)
     do throws(CacheError) {
       let set = try addSet(to: extent, epoch: epoch, offset: offset)
       extents[Int(extent)].isOpen = false
@@ -129,13 +147,14 @@ import KernelTable
     }
   }
 
-  /// Copies a plain page set as it is, bounds included; throws with nothing changed.
+  /// Copies a plain page set as it is, bounds included, in a step; throws with nothing changed.
   func addCopy(
     of page: Int32, forEntry number: Int, from budget: inout MemoryBudget
   ) throws(CacheError) -> Int32 {
     let original = sets[Int(page)]
     let copy = try addPrivateSet(
-      forEntry: number, epoch: original.epoch, offset: original.offset, from: &budget)
+      forEntry: number, epoch: original.epoch, offset: original.offset, isInStep: true,
+      from: &budget)
     sets[Int(copy)].rewrites = original.rewrites
     sets[Int(copy)].isUncodable = original.isUncodable
     forEachColumn { column, layer, _ in

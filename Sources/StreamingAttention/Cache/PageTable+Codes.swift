@@ -78,7 +78,8 @@ extension PageTable {
     let newest = entries[entries.count - 1]
     let set = pool.sets[Int(newest.page)]
     let page = try pool.addPrivateSet(
-      forEntry: Int(newest.number), epoch: set.epoch, offset: set.offset, from: &budget)
+      forEntry: Int(newest.number), epoch: set.epoch, offset: set.offset, isInStep: true,
+      from: &budget)
     pool.sets[Int(page)].rewrites = set.rewrites
     entries[entries.count - 1].page = page
     mark.codedPage = newest.page

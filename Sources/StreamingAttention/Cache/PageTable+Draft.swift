@@ -174,14 +174,15 @@ extension PageTable {
     draft.entries[index] = PageEntry(
       number: left.number, page: target.page, basePosition: left.firstPosition,
       firstToken: Int32(left.tokens.lowerBound), firstSlot: 0,
-      endSlot: Int16(left.liveSlots + right.liveSlots))
+      endSlot: Int16(left.liveSlots + right.liveSlots), mass: left.mass + right.mass,
+      latestMass: left.latestMass + right.latestMass)
     draft.entries.remove(at: index + 1)
     if index == draft.entries.count - 1 { draft.isRewound = true }
   }
 
   /// Moves later entries down to the hole that a removal before `token` has left, by whole leaves, if less than half of the
   /// leaves that it touched is alive.
-  private func renumber(after token: Int, touched: ClosedRange<Int>) {
+  func renumber(after token: Int, touched: ClosedRange<Int>) {
     let leaf = SummationOrder.largestLeafEntries
     let next = draft.index(startingAt: token)
     guard next > 0, next < draft.entries.count else { return }
@@ -243,7 +244,7 @@ extension PageTable {
     draft.removeAll()
     // Pages written anew are plain again.
     settledCount = 0
-    if entries.count == 0 { nextNumber = 0 }
+    if entries.count == 0 { (nextNumber, hasEvicted) = (0, false) }
     settleExtent(to: &budget)
   }
 

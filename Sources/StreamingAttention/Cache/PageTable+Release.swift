@@ -49,7 +49,7 @@ extension PageTable {
       giveBack(newest, to: &budget)
       entries.removeLast()
     }
-    if entries.count == 0 { nextNumber = 0 }
+    if entries.count == 0 { (nextNumber, hasEvicted) = (0, false) }
     settledCount = min(settledCount, entries.count)
     isRewound = entries.count > 0
     settleExtent(to: &budget)
@@ -125,5 +125,6 @@ extension PageTable {
     pageEpoch = table.pageEpoch
     isRewound = table.isRewound
     settledCount = table.settledCount
+    hasEvicted = table.hasEvicted
   }
 }

@@ -39,6 +39,8 @@ final class PageTable {
   var isRewound = false
   /// Counts what has been done to the entries other than growth at the end: who has listed them looks here.
   var changeCount = 0
+  /// Whether entries between live ones may have been evicted.
+  var hasEvicted = false
   var mark = Mark()
   /// What the commit of the step in progress turns into codes.
   var codes = GrowingTable<PendingCode>()
@@ -148,7 +150,7 @@ final class PageTable {
     let page =
       pool.isQuantized
       ? try pool.addPrivateSet(
-        forEntry: nextNumber, epoch: pageEpoch, offset: offset, from: &budget)
+        forEntry: nextNumber, epoch: pageEpoch, offset: offset, isInStep: true, from: &budget)
       : try takePage(
         forEntry: nextNumber, epoch: pageEpoch, offset: offset, isCoded: false, from: &budget)
     entries.append(
@@ -166,7 +168,7 @@ final class PageTable {
     if !takes(number) {
       let pageCount = ExtentRule.pageCount(
         firstEntry: number, pagesWritten: pagesWritten, largest: pool.largestExtent)
-      let opened = try pool.openExtent(
+      let opened = try pool.openExtentInStep(
         firstEntry: number, pageCount: pageCount, isCoded: isCoded, from: &budget)
       if extent != Self.noExtent { pool.extents[Int(extent)].isOpen = false }
       extent = opened

@@ -1,6 +1,6 @@
 /// How far back a layer's keys and values are kept.
 ///
-/// Layers with the same retention share a page table.
+/// Layers with the same retention share a page table, unless ``LayerShape/pageTable`` tells them apart.
 public enum Retention: Sendable, Hashable {
   /// Nothing is released before the sequence is dropped.
   case everything

@@ -15,6 +15,8 @@ final class SequenceState {
   /// Tokens at the beginning that ``KVCache/keep(first:last:of:)`` has made sinks: their pages are not merged.
   var sinkCount = 0
   var pins = PinnedTokens()
+  /// Whether tokens have been given up by ``KVCache/keep(first:last:of:)`` or an eviction: its oldest extents empty themselves.
+  var isEvicting = false
   /// Tokens that the step in progress adds.
   var reservedTokens = 0
   var isInStep = false

@@ -71,6 +71,7 @@ extension AttentionEngine {
       counters.reset()
       throw .cancelled
     }
+    noted.endLayer(plan, jobs: jobs(ofShape: settings[layer].shape))
     return report(layer: layer)
   }
 
@@ -130,7 +131,9 @@ extension AttentionEngine {
       biasHeads: stepBias?.heads ?? 1, queries: queries, output: output,
       logSumExp: logSumExp, states: states.baseAddress, counters: counters.baseAddress,
       scratch: UnsafeMutableRawPointer(scratch.baseAddress), scratchBytes: scratchBytes,
-      horizon: horizonRun(layer: layer))
+      records: plan.notesAttention ? noted.records.baseAddress : nil,
+      shares: noted.shares.baseAddress, horizon: horizonRun(layer: layer))
+    noted.beginLayer()
     guard unsafe runTiles(count, &run, cancellation) else { return false }
     guard unsafe run.horizon != nil else { return true }
     horizon.planLater(plan, jobs: jobs(ofShape: settings.shape), workerCount: workers.count)

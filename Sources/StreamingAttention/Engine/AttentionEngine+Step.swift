@@ -5,8 +5,13 @@ extension AttentionEngine {
   ///
   /// Rows and tokens of the requests follow one another in the spans of `append` and `attend`.
   ///
+  /// - Parameters:
+  ///   - requests: What each sequence appends and asks.
+  ///   - options: What the step does beside; nothing unless told otherwise.
   /// - Throws: ``AttentionError``, with the cache as it was.
-  public func begin(_ requests: [StepRequest]) throws(AttentionError) {
+  public func begin(
+    _ requests: [StepRequest], options: StepOptions = StepOptions()
+  ) throws(AttentionError) {
     guard reservation == nil else {
       throw .noStep(received: "begin inside a step", allowed: "commit or abandon the step first")
     }
@@ -24,7 +29,7 @@ extension AttentionEngine {
       try cache.reserve(slotRequests)
     }
     do {
-      try makePlan(requests)
+      try makePlan(requests, options)
     } catch {
       cache.abandon(reserved)
       throw error
@@ -33,14 +38,18 @@ extension AttentionEngine {
     reservation = reserved
   }
 
-  private func makePlan(_ requests: [StepRequest]) throws(AttentionError) {
+  private func makePlan(
+    _ requests: [StepRequest], _ options: StepOptions
+  ) throws(AttentionError) {
     plan.removeStep()
+    plan.notesAttention = options.notesAttention
     try plan.list(requests, in: cache)
     for shape in shapes where shape.window != .max { try plan.checkWindow(of: shape) }
     try plan.cutTiles(shapes: shapes, workerCount: workers.count)
     for tables in turns { try tables.fill(for: plan) }
     try states.discardAndResize(to: plan.stateFloats)
     try horizon.prepare(for: plan, workerCount: workers.count)
+    try noted.prepare(for: plan)
     counters.reserve(plan.counterCount)
     var needed = 0
     for shape in shapes {
@@ -59,6 +68,7 @@ extension AttentionEngine {
   /// - Precondition: A step is in progress.
   public func commit() {
     guard let reservation else { preconditionFailure("commit without begin") }
+    keepNoted()
     cache.commit(reservation)
     self.reservation = nil
   }

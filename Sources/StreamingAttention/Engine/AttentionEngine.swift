@@ -34,6 +34,7 @@ import KernelTable
   var pages: GrowingBuffer<UnsafePointer<UnsafeMutableRawPointer?>>
   var states: GrowingBuffer<Float>
   var horizon: HorizonWorkspace
+  var noted: NotedAttention
   var counters = MergeCounters()
   var scratch: GrowingBuffer<UInt8>
   var scratchBytes = 0
@@ -88,6 +89,7 @@ import KernelTable
     states = try GrowingBuffer()
     horizon = try HorizonWorkspace(
       largestHeadCount: cache.layers.reduce(0) { max($0, $1.kvHeads) })
+    noted = try NotedAttention()
     scratch = try GrowingBuffer()
 
     var settings: [LayerSettings] = []

@@ -67,6 +67,9 @@ struct LayerSettings: BitwiseCopyable {
   /// Scratch of worker 0; the next worker's follows `scratchBytes` further.
   var scratch: UnsafeMutableRawPointer
   var scratchBytes: Int
+  /// What rows pay to entries and the sums over the rows of a job; nil in a step that does not note it.
+  var records: UnsafeMutablePointer<EntryMass>?
+  var shares: UnsafeMutablePointer<Double>
   /// Nil where everything visible is read.
   var horizon: HorizonRun?
 }

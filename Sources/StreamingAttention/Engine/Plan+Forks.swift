@@ -116,7 +116,9 @@ extension Plan {
   /// Jobs stand as `[block of rows][KV head]`.
   mutating func fuseJobs(_ range: Range<Int>, of shape: PlanShape) throws(AttentionError) {
     let heads = shape.kvHeads
-    guard equalLeafCount > 0, !shape.hasHorizon, range.count > heads else { return }
+    guard equalLeafCount > 0, !shape.hasHorizon, !notesAttention, range.count > heads else {
+      return
+    }
     var isAnyShared = false
     for index in shape.table * requests.count..<(shape.table + 1) * requests.count {
       let planned = tables[index]

@@ -66,8 +66,11 @@ extension Plan {
         firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound))
       numbers[place] = entry.number
       tables[index].keyCount += entry.slots.count
+      if tables[index].newestTokens != .max { tables[index].newestTokens += entry.slots.count }
     } else {
-      tables[index].keyCount += entry.slots.upperBound - Int(entries[place].endSlot)
+      let more = entry.slots.upperBound - Int(entries[place].endSlot)
+      tables[index].keyCount += more
+      if tables[index].newestTokens != .max { tables[index].newestTokens += more }
       entries[place].page = Int32(entry.page)
       entries[place].endSlot = Int32(entry.slots.upperBound)
     }

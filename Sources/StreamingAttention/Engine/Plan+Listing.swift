@@ -56,7 +56,8 @@ extension Plan {
     try numbers.reserveCapacity(firstEntry + room)
     try runs.reserveCapacity(firstRun + count + 1)
     var (newestAnchor, isOwn) = (0, true)
-    var (keptFrom, nextToken) = (Int.min, 0)
+    let hasWindow = cache.hasWindow(table: table)
+    var (keptFrom, nextToken, newestTokens) = (Int.min, 0, Int.max)
     try AttentionError.wrapping { () throws(CacheError) in
       try cache.forEachLiveEntry(of: sequence, table: table) { entry in
         // Where frequencies follow the length, keys that were turned before were turned by others.
@@ -69,8 +70,14 @@ extension Plan {
         }
         newestAnchor = entry.anchor
         if entry.tokens.lowerBound != nextToken {
-          keptFrom = entry.basePosition + entry.slots.lowerBound
+          // Where everything is kept, what is missing has been evicted: rows that would have seen it do without.
+          if hasWindow {
+            keptFrom = entry.basePosition + entry.slots.lowerBound
+          } else {
+            newestTokens = 0
+          }
         }
+        if newestTokens != .max { newestTokens += entry.tokens.count }
         nextToken = entry.tokens.upperBound
         entries.appendReserved(
           LeafEntry(
@@ -97,7 +104,7 @@ extension Plan {
           changes: try Self.changes(of: sequence, in: cache, table: table),
           epoch: epoch, length: length), firstEntry: firstEntry, entryCount: count, entryRoom: room,
         firstLeaf: leaves.count, leafCount: 0, firstRun: firstRun, runCount: runCount,
-        keptFrom: keptFrom, keyCount: keyCount, firstBias: 0))
+        keptFrom: keptFrom, newestTokens: newestTokens, keyCount: keyCount, firstBias: 0))
     while entries.count < firstEntry + room {
       entries.appendReserved(LeafEntry(page: 0, run: 0, basePosition: 0, firstSlot: 0, endSlot: 0))
       numbers.appendReserved(0)

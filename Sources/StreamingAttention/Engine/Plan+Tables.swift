@@ -24,7 +24,10 @@ extension Plan {
     knowsEqualLeaves = false
     try listTables(cache, list)
     try findEqualLeaves(afterKnown: knew)
-    for r in 0..<requests.count { placeRows(of: r) }
+    for r in 0..<requests.count {
+      try checkNewest(of: r)
+      placeRows(of: r)
+    }
     placeBiases()
   }
 
@@ -70,6 +73,14 @@ extension Plan {
           allowed: "rows from position \(kept + shape.window - 1) on, whose keys are still kept")
       }
     }
+  }
+
+  /// Throws if rows or tokens reach back to pages that have been evicted: where they stood is not known any more.
+  private func checkNewest(of index: Int) throws(AttentionError) {
+    guard tables[index].newestTokens < requests[index].positionCount else { return }
+    throw .request(
+      received: "rows of the newest \(requests[index].positionCount) tokens",
+      allowed: "up to \(tables[index].newestTokens): tokens before them have been evicted")
   }
 
   /// Rows belong to the newest tokens; rows before the first live token stand at the positions before it.

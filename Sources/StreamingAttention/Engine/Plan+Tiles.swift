@@ -8,6 +8,7 @@ extension Plan {
       try listJobs(of: shape)
       try fuseJobs(firstJob..<jobs.count, of: shape)
       try shapeEntries.append(entryCount(ofJobs: firstJob..<jobs.count))
+      placeRecords(of: firstJob..<jobs.count)
       try shapeReferences.append(references.count)
       if shape.hasHorizon { try listReferences(of: shape, jobs: firstJob..<jobs.count) }
       let size = TileSize(totalCost: totalCost(firstJob..<jobs.count), workerCount: workerCount)

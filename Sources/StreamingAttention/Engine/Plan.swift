@@ -68,6 +68,8 @@ struct PlannedTable: BitwiseCopyable {
   var runs: Range<Int> { firstRun..<firstRun + runCount }
   /// Every token from this position on is live; the cache has released one just before.
   var keptFrom: Int
+  /// Tokens after the last that has been evicted; `Int.max` where none has.
+  var newestTokens: Int
   /// Live keys, and the first of the table's rows × keys among those of all requests.
   var keyCount: Int
   var firstBias: Int
@@ -172,6 +174,10 @@ struct Plan: ~Copyable {
   var members: GrowingBuffer<PassMember>
   var nodes: GrowingBuffer<Int>
   var largestPassRows = 0
+  /// Whether it is noted how much attention each page gets, and room that the largest shape needs for it.
+  var notesAttention = false
+  var recordCount = 0
+  var shareCount = 0
   /// What is planned between the two runs of a layer with a horizon.
   var laterNeeds = LaterNeeds()
   /// Floats of partial states and number of counters that the largest shape needs.
@@ -243,6 +249,7 @@ struct Plan: ~Copyable {
     nodes.removeAll()
     laterNeeds = LaterNeeds()
     (equalLeafCount, largestPassRows) = (0, 0)
+    (notesAttention, recordCount, shareCount) = (false, 0, 0)
     (stateFloats, counterCount, tokenCount, queryCount) = (0, 0, 0, 0)
   }
 }

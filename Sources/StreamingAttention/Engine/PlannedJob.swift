@@ -33,6 +33,11 @@ struct PlannedJob: BitwiseCopyable {
   var numberAfter = Int.max
   /// Of a job with a tree of its own: the first of its tiles' numbers.
   var firstNode = 0
+  /// In a step that notes attention: the entries that its rows see, and where its records and sums begin.
+  var firstNoted = 0
+  var notedCount = 0
+  var firstRecord = 0
+  var firstShare = 0
   /// The leaves that are a reference of any row, for a job with a horizon.
   var firstReference = 0
   var referenceCount = 0

@@ -9,6 +9,7 @@ extension TileRunner {
     let shape = unsafe run.pointee.shape
     let request = unsafe run.pointee.requests[job.request]
     let firstHead = job.kvHead * shape.group
+    unsafe noteShares(run, job: job, state: state)
     for query in 0..<job.queryCount {
       let token = request.firstQuery + job.firstQuery + query
       for member in 0..<shape.group {

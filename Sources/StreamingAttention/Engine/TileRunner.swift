@@ -55,6 +55,7 @@ enum TileRunner {
         unsafe copyReference(
           leafIndex, job: job, horizon: horizon, outputStride: run.pointee.shape.outputStride,
           to: state)
+        unsafe forgetRecords(run, job: job, leaf: leafIndex, horizon: horizon)
       } else if job.memberCount > 1, unsafe run.pointee.bias != nil {
         unsafe attendByRequest(run, pass: job, leaf: leafIndex, state: state, scratch: scratch)
       } else {
@@ -128,6 +129,10 @@ enum TileRunner {
       maxima: state.maxima, denominators: state.denominators, outputs: state.outputs,
       outputStride: shape.outputStride, scratch: scratch.kernel)
     if job.memberCount > 1 { unsafe PassRows(run, pass: job, scratch.rows).describe(in: &task) }
+    if let records = unsafe run.pointee.records {
+      unsafe task.entryMasses =
+        records + job.firstRecord + (leaf.firstEntry - job.firstNoted) * job.rowCount
+    }
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns
     unsafe task.keyCode = settings.keyCode

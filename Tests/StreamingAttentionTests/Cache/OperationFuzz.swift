@@ -121,7 +121,8 @@ struct OperationFuzz {
     case ..<63: return try truncate(sequence, model)
     case ..<80: return try remove(sequence, model)
     case ..<86: return try keep(sequence, model)
-    case ..<92: return try pin(sequence, model)
+    case ..<89: return try pin(sequence, model)
+    case ..<92: return try evict(sequence, model)
     case ..<97:
       let first = model.tokens.first?.position ?? model.start
       let delta = random.integer(in: -min(first, 300)..<300)
@@ -192,12 +193,20 @@ struct OperationFuzz {
       try harness.cache.truncate(sequence, to: length)
       try demand(
         length == 0 || length >= shortest, "\(length) is below the shortest, \(shortest)")
+      try demand(
+        length == count || !model.endsEvicted(length), "token \(length - 1) has been evicted")
       models[sequence]?.truncate(to: length)
       counts["truncations", default: 0] += 1
     } catch CacheError.lengthReleased(let received, let allowed) {
+      var expected = shortest
+      if length >= shortest {
+        try demand(model.endsEvicted(length), "\(length) is refused")
+        expected = length
+        while model.endsEvicted(expected) { expected += 1 }
+      }
       try demand(
-        received == length && allowed == shortest && length < shortest,
-        "\(length) is refused, allowed from \(allowed), should be from \(shortest)")
+        received == length && allowed == expected,
+        "\(length) is refused, allowed from \(allowed), should be from \(expected)")
     }
     return [sequence]
   }
@@ -237,13 +246,62 @@ struct OperationFuzz {
     do {
       try body()
       try demand(!after.misses(isLive) || after.tokens.isEmpty, "\(name) leaves a window short")
+      try demand(
+        range != nil || !after.endsEvicted(after.tokens.count), "\(name) ends with an evicted token"
+      )
       models[sequence] = after
       counts[range == nil ? "keeps" : "removals", default: 0] += 1
     } catch CacheError.windowReleased {
       try demand(after.misses(isLive), "\(name) is refused")
     } catch CacheError.lengthReleased {
-      try demand(range?.upperBound == model.tokens.count, "\(name) is no rewind")
+      try demand(
+        range?.upperBound == model.tokens.count || after.endsEvicted(after.tokens.count),
+        "\(name) is no rewind")
     }
+    return [sequence]
+  }
+
+  /// Evicts pages of the table that keeps everything.
+  private mutating func evict(
+    _ sequence: SequenceID, _ model: OperationModel
+  ) throws -> [SequenceID] {
+    let before = harness.entries(of: sequence, table: 0)
+    let count = random.integer(in: 0..<before.count + 2)
+    let chosen = Set((0..<count).map { _ in random.integer(in: -1..<before.count + 2) })
+    let policies: [EvictionPolicy] = [
+      .recent, .heavyHitters, .observationWindow, EvictionPolicy { _, _ in Array(chosen) },
+    ]
+    let policy = random.integer(in: 0..<4)
+    let gone = try harness.cache.evict(
+      from: sequence, layer: random.integer(in: 0..<2) * 2, to: count, by: policies[policy])
+    let after = harness.entries(of: sequence, table: 0)
+    let protected = before.indices.filter { index in
+      index == before.count - 1
+        || model.tokens[before[index].tokens].contains { $0.isPinned || $0.isSink }
+    }
+    var kept = Set(protected)
+    if before.count <= count {
+      kept = Set(before.indices)
+    } else if policy == 0 {
+      for index in before.indices.reversed() where kept.count < count { kept.insert(index) }
+    } else if policy == 3 {
+      kept.formUnion(chosen.filter { before.indices.contains($0) })
+    } else {
+      // Which they are follows from attention; how many does not.
+      let tokens = Set(after.map(\.tokens))
+      let left = before.indices.filter { tokens.contains(before[$0].tokens) }
+      try demand(
+        kept.isSubset(of: left) && left.count == max(count, protected.count),
+        "\(left) of \(before.count) are left, not \(count)")
+      kept = Set(left)
+    }
+    try demand(
+      after.map(\.tokens) == before.indices.filter { kept.contains($0) }.map { before[$0].tokens }
+        && gone == before.count - after.count, "\(after) is left, not \(kept.sorted())")
+    for index in before.indices where !kept.contains(index) {
+      for token in before[index].tokens { models[sequence]?.tokens[token].isEvicted = true }
+    }
+    counts["evictions", default: 0] += gone
     return [sequence]
   }
 
@@ -296,7 +354,8 @@ struct OperationFuzz {
         }
       }
       if table == 0 {
-        try demand(isLive.allSatisfy { $0 }, "tokens are lost")
+        try demand(
+          zip(isLive, model.tokens).allSatisfy { $0 != $1.isEvicted }, "tokens are lost or back")
       } else {
         try demand(!model.misses(isLive), "the window has lost tokens")
         for (index, token) in model.tokens.enumerated() where token.isHeld {
@@ -366,7 +425,7 @@ struct OperationFuzzTests {
     }
     try fuzz.end()
     guard expectsAll else { return }
-    for name in ["faults", "forks", "truncations", "removals", "keeps", "attention"] {
+    for name in ["faults", "forks", "truncations", "removals", "keeps", "evictions", "attention"] {
       #expect(fuzz.counts[name, default: 0] > 50, "\(fuzz.counts)")
     }
     let statistics = fuzz.harness.cache.statistics()

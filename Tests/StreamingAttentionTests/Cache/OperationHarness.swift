@@ -193,7 +193,8 @@ final class OperationHarness {
   /// The largest error of the newest token's attention in all layers, in units of its bound, against keys of the model
   /// that are turned freshly by their positions now.
   func attentionRatio(of sequence: SequenceID, _ model: OperationModel, row: Int) throws -> Double {
-    try engine.begin([StepRequest(sequence, appending: 0, querying: 1)])
+    try engine.begin(
+      [StepRequest(sequence, appending: 0, querying: 1)], options: .notingAttention)
     defer { engine.commit() }
     let epoch = try cache.rotation(of: sequence).epoch
     var worst = 0.0
@@ -221,7 +222,7 @@ final class OperationHarness {
         arithmetic: .init(keyUnit: unit * Double(1 + (rewrites.max() ?? 0))))
       for kvHead in 0..<shape.kvHeads {
         var tokens = ReferenceTokens(keyWidth: shape.keyWidth, valueWidth: shape.valueWidth)
-        for token in model.tokens {
+        for token in model.tokens where table == 1 || !token.isEvicted {
           tokens.append(
             key: key(token.identity, layer: layer, head: kvHead),
             value: value(token.identity, layer: layer, head: kvHead).map {

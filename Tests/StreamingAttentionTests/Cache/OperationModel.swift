@@ -11,6 +11,10 @@ struct OperationModel {
     var isPinned = false
     /// Whether it was pinned while the table with a window still had it.
     var isHeld = false
+    /// Whether it is one of the sinks.
+    var isSink = false
+    /// Whether the table that keeps everything has evicted it.
+    var isEvicted = false
   }
 
   var tokens: [Token] = []
@@ -51,6 +55,7 @@ struct OperationModel {
       kept[kept.count - 1].position -= index + 1 - kept.count
     }
     tokens = kept
+    for index in tokens.indices { tokens[index].isSink = index < first }
     nextPosition = (tokens.last?.position ?? start - 1) + 1
   }
 
@@ -75,4 +80,7 @@ struct OperationModel {
         && tokens[$0].position + 1 - tokens[missing].position >= OperationHarness.window
     }.map { $0 + 1 } ?? tokens.count
   }
+
+  /// Whether the last of so many tokens has been evicted.
+  func endsEvicted(_ length: Int) -> Bool { length > 0 && tokens[length - 1].isEvicted }
 }

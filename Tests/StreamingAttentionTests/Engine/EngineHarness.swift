@@ -52,11 +52,11 @@ final class EngineHarness {
   }
 
   /// Begins a step and appends its tokens.
-  func begin(_ requests: [HarnessRequest]) throws {
+  func begin(_ requests: [HarnessRequest], options: StepOptions = StepOptions()) throws {
     try engine.begin(
       requests.map {
         StepRequest($0.sequence, appending: $0.tokens.count, querying: $0.rows.count)
-      })
+      }, options: options)
     engine.cache.fillReservedPages(with: 0xFF)
     let keys = requests.flatMap { $0.example.keys($0.tokens) }
     let values = requests.flatMap { $0.example.values($0.tokens) }

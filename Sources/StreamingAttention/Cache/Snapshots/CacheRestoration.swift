@@ -86,7 +86,7 @@ final class CacheRestoration {
         }
         let count = runLength(of: entries, from: index, in: numbers, stored, pool)
         let extent = try pool.openExtent(
-          firstEntry: Int(entries[index].number), pageCount: count,
+          node: pool.node(ofEntry: Int(entries[index].number)), pageCount: count,
           isCoded: stored[Int(entries[index].page)].form == .coded, from: &cache.budget)
         do throws(CacheError) {
           for entry in entries[index..<index + count]

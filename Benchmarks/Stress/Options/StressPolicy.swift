@@ -1,0 +1,23 @@
+import StreamingAttention
+
+/// How the preset `evict` chooses what a stream gives up.
+package enum StressPolicy: String, Sendable, CaseIterable {
+  /// All but four tokens and a window, at positions without a gap.
+  case sinks
+  case recent
+  case heavyHitters = "heavy-hitters"
+  case observationWindow = "observation-window"
+
+  /// The policy by which pages are evicted; nil for `sinks`.
+  var policy: EvictionPolicy? {
+    switch self {
+    case .sinks: nil
+    case .recent: .recent
+    case .heavyHitters: .heavyHitters
+    case .observationWindow: .observationWindow
+    }
+  }
+
+  /// Whether it asks for the attention that pages have had.
+  var needsAttention: Bool { self == .heavyHitters || self == .observationWindow }
+}

@@ -1,0 +1,16 @@
+/// What a row's attention to one entry weighs: its softmax state without the output.
+///
+/// The row's probabilities over the entry sum to `sum`·2^(`maximum` − m) ÷ ℓ, with m and ℓ of the whole row.
+package struct EntryMass: Sendable, Equatable, BitwiseCopyable {
+  /// In units of log2; −∞ where the row has seen nothing so far.
+  package var maximum: Float
+  /// Σ 2^(score − maximum) over the slots of the entry; 0 where the row sees none of them.
+  package var sum: Float
+
+  package init(maximum: Float, sum: Float) {
+    self.maximum = maximum
+    self.sum = sum
+  }
+
+  package static var none: EntryMass { EntryMass(maximum: -.infinity, sum: 0) }
+}
