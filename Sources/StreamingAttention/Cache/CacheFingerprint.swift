@@ -8,6 +8,23 @@ package struct CacheFingerprint: Equatable {
   package var formulaBytes: Int
   package var sequenceCount: Int
   package var statistics: CacheStatistics
+
+  /// Thin extents that a step has emptied stay emptied when it is given up: the pages that it has moved count as unchanged, and
+  /// so does what this has given back.
+  package static func == (left: CacheFingerprint, right: CacheFingerprint) -> Bool {
+    guard left.contents == right.contents, left.formulaBytes == right.formulaBytes,
+      left.sequenceCount == right.sequenceCount
+    else { return false }
+    if left.statistics.movedPageSets == right.statistics.movedPageSets {
+      return left.byteCount == right.byteCount && left.statistics == right.statistics
+    }
+    var statistics = left.statistics
+    statistics.extents = right.statistics.extents
+    statistics.thinExtents = right.statistics.thinExtents
+    statistics.emptiedExtents = right.statistics.emptiedExtents
+    statistics.movedPageSets = right.statistics.movedPageSets
+    return statistics == right.statistics
+  }
 }
 
 extension KVCache {

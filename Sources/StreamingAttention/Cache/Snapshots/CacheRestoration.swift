@@ -141,6 +141,8 @@ final class CacheRestoration {
       table.nextNumber = stored.nextNumber
       table.pagesWritten = stored.pagesWritten
       table.isRewound = stored.isRewound
+      table.hasEvicted = stored.hasEvicted
+      if stored.hasEvicted { state.isEvicting = true }
       table.pageEpoch = sequence.rotation.pageEpoch
       for var entry in stored.entries {
         entry.page = numbers[number][Int(entry.page)]

@@ -142,7 +142,8 @@ extension SnapshotManifest.Sequence {
     pins = (0..<state.pins.rangeCount).map { state.pins[$0] }
     for (number, table) in state.tables.enumerated() {
       var stored = SnapshotManifest.Table(
-        nextNumber: table.nextNumber, pagesWritten: table.pagesWritten, isRewound: table.isRewound)
+        nextNumber: table.nextNumber, pagesWritten: table.pagesWritten, isRewound: table.isRewound,
+        hasEvicted: table.hasEvicted)
       for index in 0..<table.entries.count {
         var entry = table.entries[index]
         entry.page = pages[number][entry.page] ?? -1

@@ -27,6 +27,7 @@ struct SnapshotLayer: Sendable, Equatable {
         ("last tokens in full precision", "\(precision.last)"),
       ]
     }
+    if shape.pageTable != 0 { parts.append(("page table", "\(shape.pageTable)")) }
   }
 
   init(_ reader: inout ByteReader) throws(ByteReader.Defect) {

@@ -42,7 +42,8 @@ extension SnapshotManifest {
         return "entry \(entry.number): slots \(entry.firstSlot)..<\(entry.endSlot)"
       }
       guard Int(entry.number) > number, entry.firstPosition >= position,
-        entry.tokens.lowerBound >= token, !keepsAll || entry.tokens.lowerBound == token
+        entry.tokens.lowerBound >= token,
+        !keepsAll || table.hasEvicted || entry.tokens.lowerBound == token
       else { return "entry \(entry.number) is out of order" }
       (number, position, token) = (
         Int(entry.number), entry.endPosition, entry.tokens.upperBound

@@ -146,7 +146,8 @@ extension SnapshotManifest {
     var table = Table()
     table.nextNumber = try body.number("the next entry", in: 0...1 << 30)
     table.pagesWritten = try body.number("the number of pages written", in: 0...1 << 40)
-    table.isRewound = try body.number("whether it is rewound", in: 0...1) == 1
+    let state = try body.number("whether it is rewound or has evicted", in: 0...3)
+    (table.isRewound, table.hasEvicted) = (state & 1 != 0, state & 2 != 0)
     let count = try body.count("entries", ofBytes: 24)
     table.entries.reserveCapacity(count)
     for _ in 0..<count {

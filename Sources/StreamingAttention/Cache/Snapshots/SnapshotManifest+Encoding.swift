@@ -74,7 +74,7 @@ extension SnapshotManifest {
     for table in sequence.tables {
       body.append(number: table.nextNumber)
       body.append(number: table.pagesWritten)
-      body.append(UInt64(table.isRewound ? 1 : 0))
+      body.append(UInt64((table.isRewound ? 1 : 0) | (table.hasEvicted ? 2 : 0)))
       body.append(UInt64(table.entries.count))
       for entry in table.entries {
         body.append(entry.number)

@@ -34,6 +34,7 @@ struct SnapshotManifest: Sendable {
     var nextNumber = 0
     var pagesWritten = 0
     var isRewound = false
+    var hasEvicted = false
     var entries: [PageEntry] = []
   }
 
