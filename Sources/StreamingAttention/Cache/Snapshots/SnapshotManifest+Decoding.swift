@@ -148,7 +148,7 @@ extension SnapshotManifest {
     table.pagesWritten = try body.number("the number of pages written", in: 0...1 << 40)
     let state = try body.number("whether it is rewound or has evicted", in: 0...3)
     (table.isRewound, table.hasEvicted) = (state & 1 != 0, state & 2 != 0)
-    let count = try body.count("entries", ofBytes: 24)
+    let count = try body.count("entries", ofBytes: 40)
     table.entries.reserveCapacity(count)
     for _ in 0..<count {
       table.entries.append(
@@ -157,7 +157,8 @@ extension SnapshotManifest {
           basePosition: try body.number(
             "a base position", in: -PageLayout.slots...SequenceState.maximumPosition),
           firstToken: try body.integer(), firstSlot: try body.integer(),
-          endSlot: try body.integer()))
+          endSlot: try body.integer(), mass: Double(bitPattern: try body.integer()),
+          latestMass: Double(bitPattern: try body.integer())))
     }
     return table
   }

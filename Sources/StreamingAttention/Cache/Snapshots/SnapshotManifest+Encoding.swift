@@ -83,6 +83,8 @@ extension SnapshotManifest {
         body.append(entry.firstToken)
         body.append(entry.firstSlot)
         body.append(entry.endSlot)
+        body.append(entry.mass.bitPattern)
+        body.append(entry.latestMass.bitPattern)
       }
     }
   }
