@@ -19,6 +19,9 @@ struct TokenList: Sendable, Equatable {
 
   init(base: Int, seam: Int, tokens: [UInt32], rewrites: [UInt8]) {
     (self.base, self.seam, self.tokens, self.rewrites) = (base, seam, tokens, rewrites)
+    // Only the preset `evict` takes a policy, and it saves nothing.
+    areEvicted = [Bool](repeating: false, count: tokens.count)
+    liveCount = tokens.count
   }
 
   var count: Int { tokens.count }
