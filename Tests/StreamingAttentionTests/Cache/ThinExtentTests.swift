@@ -7,10 +7,16 @@ import Testing
 /// Sequences that change by whole pages beside lists of what each page was filled with.
 private struct PageHistory {
   /// Pages of 16 KiB: 64 KiB a page set of the two layers that keep everything, 32 KiB in the one with a window.
-  static let layers = [0, 0, 4096].map { window in
-    LayerShape(
-      kvHeads: 2, keyWidth: 64, keyType: .float16, valueType: .float16, keyPositions: .none,
-      retention: window > 0 ? .window(window) : .everything)
+  static let layers = layers(.float16, .float16)
+  /// Codes of 8 and 4 bits, whose pages take 8.25 and 5 KiB, and plain pages as before.
+  static let quantizedLayers = layers(.int8, .int4)
+
+  private static func layers(_ keyType: ElementType, _ valueType: ElementType) -> [LayerShape] {
+    [0, 0, 4096].map { window in
+      LayerShape(
+        kvHeads: 2, keyWidth: 64, keyType: keyType, valueType: valueType, keyPositions: .none,
+        retention: window > 0 ? .window(window) : .everything)
+    }
   }
 
   let harness: CacheHarness
@@ -81,6 +87,10 @@ private struct PageHistory {
         for entry in entries {
           let fill = expected[entry.tokens.lowerBound / 64]
           for head in 0..<2 {
+            if entry.isCoded {
+              if !holdsCodes(of: fill, entry, layer: layer, head: head) { wrong += 1 }
+              continue
+            }
             let address = harness.address(layer: layer, head: head, page: entry.page)
             // SAFETY: the page belongs to a live entry, so it is committed and 16 KiB long.
             let bytes = unsafe UnsafeRawBufferPointer(
@@ -93,6 +103,19 @@ private struct PageHistory {
       }
     }
     return wrong
+  }
+
+  /// Whether a page in codes holds the number whose bytes the plain one was filled with, in its first and last slot.
+  ///
+  /// All numbers of the page are the same: codes are 0, and the zero is that number.
+  private func holdsCodes(of fill: UInt8, _ entry: LiveEntry, layer: Int, head: Int) -> Bool {
+    guard let page = CodedPage(of: entry, in: cache, layer: layer, head: head) else { return false }
+    let number = Double(Float16(bitPattern: UInt16(fill) << 8 | UInt16(fill)))
+    return [0, 63].allSatisfy { slot in
+      [0, 31, 63].allSatisfy {
+        page.key(channel: $0, slot: slot) == number && page.value(channel: $0, slot: slot) == number
+      }
+    }
   }
 
   /// An extent for each sequence, layer and KV head, and two groups for each layer.
@@ -210,11 +233,37 @@ struct ThinExtentTests {
     #expect(cache.byteCount == 0)
   }
 
+  @Test("of codes are emptied likewise, beside plain pages and others that have no codes")
+  func codes() throws {
+    var history = try PageHistory(
+      seed: 5, layers: Array(PageHistory.quantizedLayers.prefix(2)), memoryLimit: 14 << 20)
+    let cache = history.cache
+    let sequence = try history.makeSequence()
+    for _ in 0..<40 { try history.append(8, to: sequence) }
+    for extent in stride(from: 8, through: 1, by: -1) {
+      try history.remove(32 * extent + 4..<32 * extent + 28, from: sequence)
+    }
+    try history.fork(sequence)
+    let other = try history.makeSequence()
+    try history.append(40, to: other, commits: false)
+    #expect(history.wrongPages() == 0 && cache.checkInvariants() == [])
+    for _ in 0..<40 {
+      try history.append(4, to: other)
+      #expect(cache.checkInvariants() == [])
+    }
+    #expect(cache.statistics().emptiedExtents > 0 && cache.statistics().movedPageSets > 0)
+    #expect(cache.statistics().quantizedPages > 0)
+    #expect(history.wrongPages() == 0)
+    for sequence in history.order { try history.drop(sequence) }
+    #expect(cache.byteCount == 0 && cache.statistics().extents == 0)
+  }
+
   @Test(
     "keep committed bytes near the largest formula in random histories, and nothing is left",
-    arguments: 1...8 as ClosedRange<UInt64>)
-  func histories(seed: UInt64) throws {
-    var history = try PageHistory(seed: seed)
+    arguments: 1...8 as ClosedRange<UInt64>, [false, true])
+  func histories(seed: UInt64, isQuantized: Bool) throws {
+    var history = try PageHistory(
+      seed: seed, layers: isQuantized ? PageHistory.quantizedLayers : PageHistory.layers)
     let cache = history.cache
     var worst = -Int.max
     _ = try history.makeSequence()

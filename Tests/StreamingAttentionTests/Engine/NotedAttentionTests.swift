@@ -1,3 +1,5 @@
+import Glibc
+import KernelTable
 import TestSupport
 import Testing
 
@@ -36,6 +38,8 @@ struct NotedAttentionTests {
             sink: harness.layer.sinks.map { Double($0[head]) })
           for page in pages.indices {
             masses[page] += answer.output[page]
+            bounds[page] +=
+              answer.output[page] * Self.integerBound(query, harness, sequence, kvHead: kvHead)
             // What a horizon leaves unread is missing here and makes the rest larger.
             bounds[page] +=
               answer.outputBound[page] + 2 * Double(harness.report.skippedMassBound) + 1e-7
@@ -44,6 +48,29 @@ struct NotedAttentionTests {
       }
     }
     return (masses, bounds)
+  }
+
+  /// What a page's mass may be off by, relative to it, because queries and probabilities meet codes as integers.
+  ///
+  /// As in `OperationHarness.integerBound`: a score moves by ‖q‖·K·√w ÷ top at most, and a probability by half of the largest in the
+  /// page ÷ top.
+  private static func integerBound(
+    _ query: [Float], _ harness: EngineHarness, _ sequence: SequenceID, kvHead: Int
+  ) -> Double {
+    let cache = harness.engine.cache
+    let shape = cache.layers[0]
+    func top(_ code: PageCode) -> Double {
+      code == .none
+        ? .infinity : code == .int4 && harness.engine.instructionSet == .avx512bf16 ? 127 : 32_639
+    }
+    var key = 0.0
+    let norms = unsafe cache.pageNorms(layer: 0, kvHead: kvHead)
+    try? cache.forEachLiveEntry(of: sequence, table: 0) {
+      key = max(key, unsafe Double(norms[$0.page].key))
+    }
+    let score =
+      query.map(Double.init).norm * key * Double(shape.keyWidth).squareRoot() / top(shape.keyCode)
+    return exp(2 * score) * (1 + 64 / top(shape.valueCode)) - 1
   }
 
   private func noted(
@@ -59,9 +86,16 @@ struct NotedAttentionTests {
   @Test(
     "is what Double makes of it, and changes no bit of an output",
     arguments: AttentionBitsTests.kinds + AttentionBitsTests.maskings)
-  func twin(_ example: AttentionCase) throws {
+  func twin(_ example: AttentionCase) throws { try compare(example, rows: 5) }
+
+  @Test(
+    "is that of quantised pages, few rows and many", arguments: AttentionBitsTests.quantized,
+    [2, 5])
+  func quantized(_ example: AttentionCase, rows: Int) throws { try compare(example, rows: rows) }
+
+  private func compare(_ example: AttentionCase, rows: Int) throws {
     var example = example
-    (example.length, example.rows) = (900, 5)
+    (example.length, example.rows) = (900, rows)
     let harness = try EngineHarness(example)
     let written = example.length - example.rows
     let sequence = try harness.fill(example, written)
