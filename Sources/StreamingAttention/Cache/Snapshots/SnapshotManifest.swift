@@ -63,7 +63,7 @@ struct SnapshotManifest: Sendable {
   var attachment: [UInt8] = []
 
   static let magic = Array("attendKV".utf8)
-  static let version = 2
+  static let version = 3
   /// Magic, version, zeros, length and number of the snapshot.
   static let headerBytes = 32
   /// So many files of pages at most.
