@@ -398,7 +398,7 @@ struct OperationFuzzTests {
     let fuzz = try OperationFuzz(
       seed: seed, types: OperationHarness.quantizedTypes,
       fullPrecision: seed == 33 ? FullPrecision(first: 5, last: 200) : .newestPages)
-    try Self.run(fuzz, 8_000, expectsAll: true)
+    try Self.run(fuzz, 10_000, expectsAll: true)
   }
 
   @Test("agree with lists of tokens over several leaves", arguments: [21, 22] as [UInt64])
@@ -430,7 +430,7 @@ struct OperationFuzzTests {
     }
     let statistics = fuzz.harness.cache.statistics()
     #expect(
-      statistics.merges > 40 && statistics.copies > 50 && statistics.rewrites > 50,
+      statistics.merges > 50 && statistics.copies > 50 && statistics.rewrites > 50,
       "\(statistics)")
   }
 }
