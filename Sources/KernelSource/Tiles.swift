@@ -134,12 +134,15 @@ func tile<O: Operand, let sums: Int>(
   var step = 0
   if ahead != 0 {
     while step < count {
+      // No branch: those that are left out ask for what is here already.
+      let isLeftOut = step & (askedRows - 1) == askedRows - 1
+      let far = right + (isLeftOut ? 0 : ahead)
       var line = 0
       while line < groups * O.groupBytes {
+        attention_prefetch_far(far + line)
         attention_prefetch(right + nearAhead + line)
         line += 64
       }
-      if step & (askedRows - 1) != askedRows - 1 { askFar(right + ahead, groups * O.groupBytes) }
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
       left += O.leftBytes
       right += rightRowBytes
