@@ -32,6 +32,8 @@ struct Scratch {
   /// Queries and probabilities of the block as integers (`storeFactors`).
   var keyFactors: UnsafeMutableRawPointer
   var probabilityFactors: UnsafeMutableRawPointer
+  /// Partial sums of the block as they were before an entry whose mass is noted: `[24][16]`.
+  var lanesBefore: Floats
 
   @inline(__always)
   init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int, valueWidth: Int) {
@@ -54,6 +56,7 @@ struct Scratch {
     laterShifts = rowShifts + block
     keyFactors = UnsafeMutableRawPointer(laterShifts + block)
     probabilityFactors = keyFactors + block * padded * 2
+    lanesBefore = (probabilityFactors + block * 128).assumingMemoryBound(to: Float.self)
   }
 }
 

@@ -22,12 +22,11 @@ func attendNoting(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
-  var sums = InlineArray<24, Vector>(repeating: Vector())
   var maxima = InlineArray<24, Float>(repeating: 0)
   var row = 0
   while row < rows {
     let lanes = scratch.lanes + 16 * (firstRow + row)
-    sums[unchecked: row] = attention_load(lanes)
+    attention_store(scratch.lanesBefore + 16 * row, attention_load(lanes))
     maxima[unchecked: row] = task.pointee.maxima[firstRow + row]
     attention_store(lanes, Vector())
     row += 1
@@ -42,7 +41,7 @@ func attendNoting(
     let own = attention_load(lanes)
     let maximum = task.pointee.maxima[firstRow + row]
     masses[row] = EntryMass(maximum: maximum, sum: attention_sum(own))
-    var before = sums[unchecked: row]
+    var before = attention_load(scratch.lanesBefore + 16 * row)
     if maximum.bitPattern != maxima[unchecked: row].bitPattern {
       before = attention_multiply(
         before, attention_exp2(attention_splat(maxima[unchecked: row] - maximum)))
