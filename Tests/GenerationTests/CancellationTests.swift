@@ -27,7 +27,7 @@ struct CancellationTests {
         reader.note(promptTokens: $0)
       }
       let start = ContinuousClock.now
-      try await reader.read(stream, of: session, stopBy: way) {
+      await reader.read(stream, of: session, stopBy: way) {
         // A chunk of 512 takes a third of a second and more.
         $0.promptTokens >= 512 * chunks && .now - start > .milliseconds(20)
       }
@@ -55,7 +55,7 @@ struct CancellationTests {
       let session = try smolLM2.session(sampling: sampling)
       let reader = StreamReader()
       let stream = try await session.generate(prompt, maximumTokens: 24, stopsAtEnd: false)
-      try await reader.read(stream, of: session, stopBy: way) { $0.tokens.count >= 3 }
+      await reader.read(stream, of: session, stopBy: way) { $0.tokens.count >= 3 }
       let begun = reader.tokens
       let rest = try await session.generate(
         [], maximumTokens: 24 - begun.count, stopsAtEnd: false

@@ -19,7 +19,7 @@ struct ResponsivenessTests {
         let start = ContinuousClock.now
         let long = try await session.generate(prompt, maximumTokens: 1)
         // The first chunk of 512 tokens takes some ten times as long.
-        let inPrompt = try await StreamReader().read(long, of: session, stopBy: way) { _ in
+        let inPrompt = await StreamReader().read(long, of: session, stopBy: way) { _ in
           .now - start > .milliseconds(30)
         }
         #expect(inPrompt < .milliseconds(500))
@@ -28,7 +28,7 @@ struct ResponsivenessTests {
         let short = try smolLM2.session()
         let stream = try await short.generate(
           Array(prompt[..<10]), maximumTokens: 8_000, stopsAtEnd: false)
-        let inAnswer = try await StreamReader().read(stream, of: short, stopBy: way) {
+        let inAnswer = await StreamReader().read(stream, of: short, stopBy: way) {
           $0.tokens.count >= 2
         }
         #expect(inAnswer < .milliseconds(500))

@@ -1,3 +1,4 @@
+import Foundation
 import Generation
 import Synchronization
 import Testing
@@ -9,7 +10,12 @@ final class StreamReader: Sendable {
     case task, session
   }
 
-  private let state = Mutex((tokens: [GeneratedToken](), promptTokens: 0))
+  private struct State {
+    var tokens: [GeneratedToken] = []
+    var promptTokens = 0
+    var isOver = false
+  }
+  private let state = Mutex(State())
 
   var tokens: [GeneratedToken] { state.withLock(\.tokens) }
   var promptTokens: Int { state.withLock(\.promptTokens) }
@@ -20,21 +26,27 @@ final class StreamReader: Sendable {
   func read(
     _ stream: TokenStream, of session: Session, stopBy way: Way,
     when isTime: @escaping @Sendable (StreamReader) -> Bool
-  ) async throws -> Duration {
-    try await withThrowingTaskGroup(of: ContinuousClock.Instant.self) { group in
-      group.addTask {
-        await #expect(throws: GenerationError.cancelled) {
-          for try await token in stream { self.state.withLock { $0.tokens.append(token) } }
-        }
-        return .now
+  ) async -> Duration {
+    let reading = Task {
+      await #expect(throws: GenerationError.cancelled) {
+        for try await token in stream { self.state.withLock { $0.tokens.append(token) } }
       }
-      while !isTime(self) { try await Task.sleep(for: .milliseconds(1)) }
-      let asked = ContinuousClock.now
-      switch way {
-      case .task: group.cancelAll()
-      case .session: session.cancel()
-      }
-      return (try await group.next() ?? .now) - asked
+      let end = ContinuousClock.now
+      self.state.withLock { $0.isOver = true }
+      return end
     }
+    let asked = await withCheckedContinuation { continuation in
+      // A thread, since tests that run side by side may keep every place for tasks busy.
+      Thread {
+        while !isTime(self) && !self.state.withLock(\.isOver) { usleep(1_000) }
+        let asked = ContinuousClock.now
+        switch way {
+        case .task: reading.cancel()
+        case .session: session.cancel()
+        }
+        continuation.resume(returning: asked)
+      }.start()
+    }
+    return await reading.value - asked
   }
 }
