@@ -122,12 +122,12 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
   if task.pointee.slopes != nil { findNearest(task, scratch) }
 
+  // By eights, a page is taken as it is stored: in tiles of eight rows, each line is widened once for all of them.
+  let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
   let tileCount = (rowCount + largestTile - 1) / largestTile
-  let tileRows = (rowCount + tileCount - 1) / tileCount
-  let blockRows = LeafTask.rowsPerBlock / largestTile * tileRows
-  let isMany = rowCount > 12
+  let tileOfRows = (rowCount + tileCount - 1) / tileCount
   // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
-  let entriesPerPass = isMany && !widens(task) ? 8 : 1
+  let entriesPerPass = rowCount > 12 && !widens(task) ? 8 : 1
   var prepared: Int32 = -1
   var isPreparedInOrder = false
   var first = 0
@@ -139,8 +139,13 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     // Codes of keys meet queries in the order of f16, whatever the plain pages beside them hold.
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
+    let isStriped = fitsStripes && !isCoded
+    let isMany = rowCount > 12 && !isStriped
+    let tileRows = isStriped ? 8 : tileOfRows
+    let blockRows = LeafTask.rowsPerBlock / (isStriped ? 8 : largestTile) * tileRows
     var end = first + 1
-    while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
+    while end < task.pointee.entryCount && end - first < entriesPerPass && !isStriped && !isTurned
+      && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
     { end += 1 }
     if run != prepared || isInOrder != isPreparedInOrder {
@@ -251,7 +256,8 @@ func computeScores(
   _ rows: Int, _ tileRows: Int
 ) {
   let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
-  let blockRows = rows > tileRows ? blockBytes(page) / page.keyRowBytes : page.keyRows
+  let blockRows =
+    rows > tileRows || tileRows > largestTile ? blockBytes(page) / page.keyRowBytes : page.keyRows
   var done = 0
   while done < page.keyRows {
     let count = page.keyRows - done < blockRows ? page.keyRows - done : blockRows
@@ -406,7 +412,9 @@ func addSlots(
   var channel = 0
   while channel < padded {
     let width = padded - channel < 64 ? padded - channel : 64
-    let blockRows = rows > tileRows && page.streams ? blockBytes(page) / (width * bytes) : stored
+    let blockRows =
+      (rows > tileRows || tileRows > largestTile) && page.streams
+      ? blockBytes(page) / (width * bytes) : stored
     var done = low
     while done < high {
       let count = high - done < blockRows ? high - done : blockRows

@@ -122,6 +122,21 @@ var largestTile: Int {
 /// goes on delivering.
 @inline(__always) var askedRows: Int { 8 }
 
+/// Asks for what comes after the stored row `right` of `bytes`: into L1 what this page holds 2 KiB on, into L2 the same row of the
+/// page that is next.
+@inline(__always)
+func askAhead(_ right: Raw, _ step: Int, _ bytes: Int, _ ahead: Int) {
+  // No branch: those that are left out ask for what is here already.
+  let isLeftOut = step & (askedRows - 1) == askedRows - 1
+  let far = right + (isLeftOut ? 0 : ahead)
+  var line = 0
+  while line < bytes {
+    attention_prefetch_far(far + line)
+    attention_prefetch(right + nearAhead + line)
+    line += 64
+  }
+}
+
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
@@ -134,15 +149,7 @@ func tile<O: Operand, let sums: Int>(
   var step = 0
   if ahead != 0 {
     while step < count {
-      // No branch: those that are left out ask for what is here already.
-      let isLeftOut = step & (askedRows - 1) == askedRows - 1
-      let far = right + (isLeftOut ? 0 : ahead)
-      var line = 0
-      while line < groups * O.groupBytes {
-        attention_prefetch_far(far + line)
-        attention_prefetch(right + nearAhead + line)
-        line += 64
-      }
+      askAhead(right, step, groups * O.groupBytes, ahead)
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
       left += O.leftBytes
       right += rightRowBytes
@@ -200,31 +207,11 @@ func tileToMemory<O: Operand, let sums: Int>(
   _ result: Floats, _ resultStride: Int, _ ahead: Int
 ) {
   var sum = InlineArray<sums, Vector>(repeating: Vector())
-  if adds {
-    var row = 0
-    while row < rows {
-      var group = 0
-      while group < groups {
-        sum[unchecked: row * groups + group] = attention_load(
-          result + row * resultStride + 16 * group)
-        group += 1
-      }
-      row += 1
-    }
-  }
+  if adds { loadSums(&sum, rows, groups, result, resultStride) }
   tile(
     operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count,
     ahead)
-  var row = 0
-  while row < rows {
-    var group = 0
-    while group < groups {
-      attention_store(
-        result + row * resultStride + 16 * group, sum[unchecked: row * groups + group])
-      group += 1
-    }
-    row += 1
-  }
+  storeSums(sum, rows, groups, result, resultStride)
 }
 
 /// A left matrix of f32 or bf16 pairs times a right one of 16·`groupCount` columns, in memory.
@@ -277,6 +264,82 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
         p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
     }
     group += take
+  }
+}
+
+/// Eight rows, in stripes of 32 columns: each line is read and widened once for all of them.
+@inline(__always)
+func stripes<O: Operand>(_ operand: O.Type, _ p: Product, _ adds: Bool) {
+  var group = 0
+  while group < p.groupCount {
+    if p.groupCount - group > 1 {
+      stripe(operand, InlineArray<8, UInt8>(repeating: 0), 2, p, group, adds)
+    } else {
+      stripe(operand, InlineArray<4, UInt8>(repeating: 0), 1, p, group, adds)
+    }
+    group += 2
+  }
+}
+
+/// `tileToMemory` for eight rows, whose sums are two arrays: one of that size is not kept in registers.
+@inline(__always)
+func stripe<O: Operand, let sums: Int>(
+  _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ groups: Int, _ p: Product, _ group: Int,
+  _ adds: Bool
+) {
+  let result = p.result + 16 * group
+  var upper = InlineArray<sums, Vector>(repeating: Vector())
+  var lower = InlineArray<sums, Vector>(repeating: Vector())
+  if adds {
+    loadSums(&upper, 4, groups, result, p.resultStride)
+    loadSums(&lower, 4, groups, result + 4 * p.resultStride, p.resultStride)
+  }
+  var left = p.left
+  var right = p.right + group * O.groupBytes
+  var step = 0
+  while step < p.count {
+    if p.ahead != 0 { askAhead(right, step, groups * O.groupBytes, p.ahead) }
+    addStep(operand, 4, groups, &upper, left, p.leftRowBytes, right)
+    addStep(operand, 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
+    left += O.leftBytes
+    right += p.rightRowBytes
+    step += 1
+  }
+  storeSums(upper, 4, groups, result, p.resultStride)
+  storeSums(lower, 4, groups, result + 4 * p.resultStride, p.resultStride)
+}
+
+@inline(__always)
+func loadSums<let sums: Int>(
+  _ sum: inout InlineArray<sums, Vector>, _ rows: Int, _ groups: Int, _ result: Floats,
+  _ resultStride: Int
+) {
+  var row = 0
+  while row < rows {
+    var group = 0
+    while group < groups {
+      sum[unchecked: row * groups + group] = attention_load(
+        result + row * resultStride + 16 * group)
+      group += 1
+    }
+    row += 1
+  }
+}
+
+@inline(__always)
+func storeSums<let sums: Int>(
+  _ sum: InlineArray<sums, Vector>, _ rows: Int, _ groups: Int, _ result: Floats,
+  _ resultStride: Int
+) {
+  var row = 0
+  while row < rows {
+    var group = 0
+    while group < groups {
+      attention_store(
+        result + row * resultStride + 16 * group, sum[unchecked: row * groups + group])
+      group += 1
+    }
+    row += 1
   }
 }
 
@@ -369,6 +432,36 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
 #endif
 #endif
 
+#if KERNELS_AVX512 || KERNELS_AVX512BF16
+@inline(never) func float32Rows8(_ p: Product, _ adds: Bool) {
+  stripes(Float32Operand.self, p, adds)
+}
+@inline(never) func float16Rows8(_ p: Product, _ adds: Bool) {
+  stripes(Float16Operand.self, p, adds)
+}
+@inline(never) func widenedRows8(_ p: Product, _ adds: Bool) {
+  stripes(WidenedPairOperand.self, p, adds)
+}
+#endif
+#if KERNELS_AVX512BF16
+@inline(never) func dottedRows8(_ p: Product, _ adds: Bool) {
+  stripes(DottedPairOperand.self, p, adds)
+}
+#endif
+
+/// Rows that are taken by eights at most: more of them are worth widening a page for.
+@inline(__always) var mostStripedRows: Int { 32 }
+
+/// Whether eight rows make one tile.
+@inline(__always)
+var hasStripes: Bool {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  return true
+  #else
+  return false
+  #endif
+}
+
 /// Whether this instruction set has dot products of bf16 pairs.
 @inline(__always)
 var hasPairDots: Bool {
@@ -449,6 +542,11 @@ func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   case (.bfloat16, 5): widenedRows5(p, adds)
   case (.bfloat16, 6): widenedRows6(p, adds)
   #endif
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  case (.float32, 8): float32Rows8(p, adds)
+  case (.float16, 8): float16Rows8(p, adds)
+  case (.bfloat16, 8): widenedRows8(p, adds)
+  #endif
   case (.float32, _): float32Rows3(p, adds)
   case (.float16, _): float16Rows3(p, adds)
   case (.bfloat16, _): widenedRows3(p, adds)
@@ -464,6 +562,7 @@ func multiplyDotted(_ p: Product, _ adds: Bool) {
   case 3: dottedRows3(p, adds)
   case 4: dottedRows4(p, adds)
   case 5: dottedRows5(p, adds)
+  case 8: dottedRows8(p, adds)
   default: dottedRows6(p, adds)
   }
 }
