@@ -126,8 +126,6 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
-  // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
-  let entriesPerPass = rowCount > 12 && !widens(task) ? 8 : 1
   var prepared: Int32 = -1
   var isPreparedInOrder = false
   var first = 0
@@ -140,12 +138,13 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
     let isStriped = fitsStripes && !isCoded
+    // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
     let isMany = rowCount > 12 && !isStriped
+    let entriesPerPass = isMany && !widens(task) ? 8 : 1
     let tileRows = isStriped ? 8 : tileOfRows
     let blockRows = LeafTask.rowsPerBlock / (isStriped ? 8 : largestTile) * tileRows
     var end = first + 1
-    while end < task.pointee.entryCount && end - first < entriesPerPass && !isStriped && !isTurned
-      && !widensCodes
+    while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
     { end += 1 }
     if run != prepared || isInOrder != isPreparedInOrder {
@@ -257,7 +256,7 @@ func computeScores(
 ) {
   let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
   let blockRows =
-    rows > tileRows || tileRows > largestTile ? blockBytes(page) / page.keyRowBytes : page.keyRows
+    passesOften(rows, tileRows) ? blockBytes(page) / page.keyRowBytes : page.keyRows
   var done = 0
   while done < page.keyRows {
     let count = page.keyRows - done < blockRows ? page.keyRows - done : blockRows
@@ -278,6 +277,12 @@ func computeScores(
     }
     done += count
   }
+}
+
+/// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of eight rows.
+@inline(__always)
+func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
+  rows > tileRows || tileRows > largestTile
 }
 
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
@@ -413,7 +418,7 @@ func addSlots(
   while channel < padded {
     let width = padded - channel < 64 ? padded - channel : 64
     let blockRows =
-      (rows > tileRows || tileRows > largestTile) && page.streams
+      passesOften(rows, tileRows) && page.streams
       ? blockBytes(page) / (width * bytes) : stored
     var done = low
     while done < high {

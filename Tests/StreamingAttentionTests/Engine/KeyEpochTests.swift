@@ -96,12 +96,7 @@ struct KeyEpochTests {
     }
   }
 
-  /// Each element type and encoding meets each history, with one of the instruction sets.
-  private static let inTurn = examples.indices.map {
-    (examples[$0], histories[($0 + $0 / 15) % histories.count])
-  }
-
-  @Test("give bits that depend on no worker, neighbour or chunk", arguments: inTurn)
+  @Test("give bits that depend on no worker, neighbour or chunk", arguments: examples, histories)
   func bits(_ example: AttentionCase, history: EpochHistory) throws {
     let threads = ProvidedThreads(count: 3)
     let alone = try EpochRun(example, history)
