@@ -71,11 +71,18 @@ struct PageView {
   var valueElement: StoredElement
   /// Whether the page comes from memory and passes by once.
   var streams: Bool
-  /// Bytes to the page that comes next from memory and is asked for; 0 if none is.
-  var ahead = 0
+  var ahead = Ahead()
   /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
   var keyCode = PageCode.none
   var valueCode = PageCode.none
+}
+
+/// What is asked of memory while something is read, in bytes from there; 0 asks for nothing.
+struct Ahead {
+  /// Into L1.
+  var near = 0
+  /// Into L2: the same part of the page that comes next.
+  var next = 0
 }
 
 /// Whether the task multiplies bf16 by dot products; otherwise it is widened to f32.
@@ -204,17 +211,24 @@ func attendEntry(
   var isWhole = true
   var anyone = false
   var row = 0
+  var token = firstRow / task.pointee.group
+  // Rows of the block up to the next token's.
+  var end = (token + 1) * task.pointee.group - firstRow
   while row < rows {
-    let token = (firstRow + row) / task.pointee.group
-    var slots = visibleSlots(
+    let slots = visibleSlots(
       entry.pointee, task.pointee.positions[token], task.pointee.visibility)
-    if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
-      slots = SlotRange(low: 64, high: 0)
+    while row < rows && row < end {
+      var own = slots
+      if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
+        own = SlotRange(low: 64, high: 0)
+      }
+      scratch.seen[row] = own
+      if own.low > 0 || own.high < 64 { isWhole = false }
+      if own.low < own.high { anyone = true }
+      row += 1
     }
-    scratch.seen[row] = slots
-    if slots.low > 0 || slots.high < 64 { isWhole = false }
-    if slots.low < slots.high { anyone = true }
-    row += 1
+    token += 1
+    end += task.pointee.group
   }
   guard anyone else { return }
   if page.keyCode.isNone {
@@ -222,10 +236,12 @@ func attendEntry(
   } else {
     computeCodedScores(task, scratch, page, firstRow, rows, tileRows)
   }
-  row = 0
-  while row < rows {
-    finishScores(task, scratch, entry, firstRow, row)
-    row += 1
+  if task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil {
+    row = 0
+    while row < rows {
+      finishScores(task, scratch, entry, firstRow, row)
+      row += 1
+    }
   }
   if !page.valueCode.isNone {
     advanceCodedRows(task, scratch, page, firstRow, rows)
@@ -242,7 +258,7 @@ func attendEntry(
     while row < rows {
       accumulate(
         task, scratch, page, firstRow, row, rows - row < tileRows ? rows - row : tileRows,
-        row == 0 ? page.ahead : 0)
+        row == 0 ? page.ahead : Ahead())
       row += tileRows
     }
   }
@@ -270,7 +286,7 @@ func computeScores(
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
           // Keys that have been widened lie in cache.
-          ahead: row == 0 && page.keys != Raw(scratch.keys) ? page.ahead : 0,
+          ahead: row == 0 && page.keys != Raw(scratch.keys) ? page.ahead : Ahead(),
           dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
@@ -324,7 +340,7 @@ func advanceRows(
   var row = 0
   while row < rows {
     let at = firstRow + row
-    if page.ahead != 0 { askSkipped(task, scratch, page, row, rows) }
+    if page.ahead.next != 0 { askSkipped(task, scratch, page, row, rows) }
     advance(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride,
@@ -341,7 +357,7 @@ func advanceRows(
 @inline(never)
 func accumulate(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ tile: Int, _ rows: Int, _ ahead: Int
+  _ tile: Int, _ rows: Int, _ ahead: Ahead
 ) {
   var common = SlotRange(low: 0, high: 64)
   var row = tile
@@ -380,7 +396,7 @@ func accumulate(
   while row < tile + rows {
     let own = scratch.seen[row]
     let end = isShared ? common.low : own.high
-    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, 0) }
+    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, Ahead()) }
     row += 1
   }
   if isShared {
@@ -390,7 +406,7 @@ func accumulate(
     while row < tile + rows {
       let own = scratch.seen[row]
       if own.high > common.high {
-        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, 0)
+        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, Ahead())
       }
       row += 1
     }
@@ -402,7 +418,7 @@ func accumulate(
 @inline(never)
 func addSlots(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ ahead: Int
+  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ ahead: Ahead
 ) {
   let element = page.valueElement
   let isPaired = element.isBFloat16
@@ -432,7 +448,7 @@ func addSlots(
             right: panel + done * width * bytes, rightRowBytes: width * bytes, count: count,
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, streams: page.streams, ahead: row == start ? ahead : 0,
+            resultStride: padded, streams: page.streams, ahead: row == start ? ahead : Ahead(),
             dotsPairs: isRounded),
           element, adds: true)
         row += tileRows
@@ -459,7 +475,7 @@ func addPairs(
   }
   let whole = high & ~1
   if slot < whole {
-    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, 0)
+    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, Ahead())
     slot = whole
   }
   if slot < high { addCutPair(task, scratch, page.values, firstRow, row, slot / 2, 0x0000_ffff) }
@@ -533,7 +549,7 @@ func askSkipped(
 ) {
   var row = askedRows - 1 + share * askedRows
   while row < page.keyRows && page.keys != Raw(scratch.keys) {
-    askFar(page.keys + page.ahead + row * page.keyRowBytes, page.keyRowBytes)
+    askFar(page.keys + page.ahead.next + row * page.keyRowBytes, page.keyRowBytes)
     row += shares * askedRows
   }
   let isPaired = page.valueElement.isBFloat16
@@ -541,7 +557,7 @@ func askSkipped(
   let rows = task.pointee.outputStride / 64 * (isPaired ? 32 : 64)
   row = askedRows - 1 + share * askedRows
   while row < rows {
-    askFar(page.values + page.ahead + row * rowBytes, rowBytes)
+    askFar(page.values + page.ahead.next + row * rowBytes, rowBytes)
     row += shares * askedRows
   }
 }

@@ -49,7 +49,7 @@ func computeCodedScores(
           queryRowBytes: scratch.queryRowBytes, factors: at, width: padded, code: code, top: top,
           scaled: scratch.scaled, result: scratch.keyFactors + row * rowBytes,
           resultRowBytes: rowBytes, rowScales: scratch.rowScales + row,
-          rowShifts: scratch.rowShifts + row, ahead: row == 0 ? page.ahead : 0)
+          rowShifts: scratch.rowShifts + row, next: row == 0 ? page.ahead.next : 0)
         row += scaleQueries(scaling, rows - row)
       }
       at += 4 * padded
@@ -63,7 +63,7 @@ func computeCodedScores(
           leftRowBytes: rowBytes, codes: at, count: count, groupCount: 2,
           rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
           result: scratch.scores + 64 * row + 32 * panel, resultStride: 64, isValues: false,
-          ahead: row == 0 ? page.ahead : 0),
+          ahead: row == 0 ? page.ahead : Ahead()),
         code)
       row += tile
     }
@@ -85,7 +85,7 @@ func advanceCodedRows(
   var row = 0
   while row < rows {
     let at = firstRow + row
-    if page.ahead != 0 { askSkippedValues(task, page, row, rows) }
+    if page.ahead.next != 0 { askSkippedValues(task, page, row, rows) }
     advanceCoded(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
@@ -127,7 +127,7 @@ func addCoded(
             rowScales: scratch.rowScales + row,
             rowShifts: (isLater ? scratch.laterShifts : scratch.rowShifts) + row,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, isValues: true, ahead: row == 0 ? page.ahead : 0),
+            resultStride: padded, isValues: true, ahead: row == 0 ? page.ahead : Ahead()),
           code)
         row += tile
       }
@@ -150,7 +150,7 @@ func askSkippedValues(
   while panel < panelCount {
     var row = 128 * (askedCodedRows - 1)
     while row < panelBytes - 128 {
-      askFar(page.values + page.ahead + panel * panelBytes + row, 128)
+      askFar(page.values + page.ahead.next + panel * panelBytes + row, 128)
       row += 128 * askedCodedRows
     }
     panel += shares

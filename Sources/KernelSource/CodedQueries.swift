@@ -22,7 +22,7 @@ struct QueryScaling {
   var rowScales: Floats
   var rowShifts: Floats
   /// Bytes to the group that is asked for meanwhile; 0 asks for nothing.
-  var ahead: Int
+  var next: Int
 }
 
 /// Turns one query or four into integers; how many it has been.
@@ -52,7 +52,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   var constant = InlineArray<rows, Vector>(repeating: Vector())
   var channel = 0
   while channel < s.width {
-    if s.ahead != 0 { askSkippedKeys(s, channel / 16) }
+    if s.next != 0 { askSkippedKeys(s, channel / 16) }
     let scales = attention_load_half(s.factors + 2 * channel)
     let zeros = attention_load_half(s.factors + 2 * (s.width + channel))
     var row = 0
@@ -80,7 +80,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   var result = s.result
   channel = 0
   while channel < s.width {
-    if s.ahead != 0 { askSkippedKeys(s, (s.width + channel) / 16) }
+    if s.next != 0 { askSkippedKeys(s, (s.width + channel) / 16) }
     row = 0
     while row < rows {
       storeFactors(
@@ -99,7 +99,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
 /// (`askedCodedRows`), a part at each of the `width / 8` places.
 @inline(__always)
 func askSkippedKeys(_ s: QueryScaling, _ place: Int) {
-  let group = s.factors + s.ahead
+  let group = s.factors + s.next
   let codeBytes = s.width * (s.code.isInt4 ? 16 : 64)
   let row = 128 * (askedCodedRows - 1 + askedCodedRows * place)
   if row < codeBytes { askFar(group + 4 * s.width + row, 128) }

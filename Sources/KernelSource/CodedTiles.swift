@@ -140,8 +140,7 @@ struct CodedProduct {
   var result: Floats
   var resultStride: Int
   var isValues: Bool
-  /// Bytes from the codes to what is asked for meanwhile; 0 asks for nothing.
-  var ahead: Int
+  var ahead: Ahead
 }
 
 /// One part of a stored row; `rows` and `groups` are literal.
@@ -175,11 +174,11 @@ func codedTile<O: CodedOperand, let rows: Int>(
   var right = p.codes
   var step = 0
   while step < p.count {
-    if p.ahead != 0 {
-      attention_prefetch(right + nearAhead)
-      if groups > 1 { attention_prefetch(right + nearAhead + 64) }
+    if p.ahead.near != 0 {
+      attention_prefetch(right + p.ahead.near)
+      if groups > 1 { attention_prefetch(right + p.ahead.near + 64) }
       if step & (askedCodedRows - 1) != askedCodedRows - 1 {
-        askFar(right + p.ahead, 64 * groups)
+        askFar(right + p.ahead.next, 64 * groups)
       }
     }
     let right0 = attention_load_pairs(right)
@@ -199,7 +198,7 @@ func codedTile<O: CodedOperand, let rows: Int>(
     step += 1
   }
   if p.isValues {
-    if p.ahead != 0 { askFar(right + p.ahead, 64 * groups) }
+    if p.ahead.next != 0 { askFar(right + p.ahead.next, 64 * groups) }
     let scale0 = attention_load_half(right)
     let zero0 = attention_load_half(right + 32 * groups)
     let scale1 = groups > 1 ? attention_load_half(right + 32) : scale0

@@ -90,7 +90,8 @@ func multiplyPanels(_ task: UnsafePointer<PanelTask>) {
             leftRowBytes: task.pointee.rowBytes, right: right, rightRowBytes: storedRowBytes,
             count: storedRows, groupCount: 4, result: isWhole ? output : block,
             resultStride: isWhole ? task.pointee.outputStride : 64,
-            streams: task.pointee.rowCount <= 3, ahead: task.pointee.rowCount <= 3 ? 8192 : 0,
+            streams: task.pointee.rowCount <= 3,
+            ahead: task.pointee.rowCount <= 3 ? Ahead(near: 2048, next: 8192) : Ahead(),
             dotsPairs: hasPairDots), element,
           adds: false)
         if !isWhole {

@@ -24,7 +24,7 @@ func advance(
     sum = rescale(sum, attention_largest(highest), maximum, output, outputStride)
   }
   let m = maximum.pointee
-  if m == -.infinity && attention_largest(highest) == -.infinity {
+  if m == -.infinity && attention_any_unordered(highest) == 0 {
     // Nothing visible so far, or scores of −∞ only: the row weighs nothing.
     attention_store(scores, Vector())
     attention_store(scores + 16, Vector())
@@ -37,26 +37,27 @@ func advance(
     return
   }
   let top = attention_splat(m)
-  var p0 = attention_exp2(attention_subtract(s0, top))
-  var p1 = attention_exp2(attention_subtract(s1, top))
-  var p2 = attention_exp2(attention_subtract(s2, top))
-  var p3 = attention_exp2(attention_subtract(s3, top))
+  let p0 = attention_exp2(attention_subtract(s0, top))
+  let p1 = attention_exp2(attention_subtract(s1, top))
+  let p2 = attention_exp2(attention_subtract(s2, top))
+  let p3 = attention_exp2(attention_subtract(s3, top))
+  #if KERNELS_AVX512BF16
   if let rounded {
     // ℓ sums what multiplies V, so that the weights of a row add up to one.
-    attention_store_bfloat(rounded, p0)
-    attention_store_bfloat(rounded + 16, p1)
-    attention_store_bfloat(rounded + 32, p2)
-    attention_store_bfloat(rounded + 48, p3)
-    p0 = attention_round_to_bfloat(p0)
-    p1 = attention_round_to_bfloat(p1)
-    p2 = attention_round_to_bfloat(p2)
-    p3 = attention_round_to_bfloat(p3)
-  } else {
-    attention_store(scores, p0)
-    attention_store(scores + 16, p1)
-    attention_store(scores + 32, p2)
-    attention_store(scores + 48, p3)
+    let early = attention_pack_bfloats(p0, p1)
+    let late = attention_pack_bfloats(p2, p3)
+    attention_store_pairs(rounded, early)
+    attention_store_pairs(rounded + 32, late)
+    let ones = Pairs(repeating: 0x3f80_3f80)
+    let own = attention_dot_pairs(attention_dot_pairs(Vector(), early, ones), late, ones)
+    attention_store(lanes, attention_add(sum, own))
+    return
   }
+  #endif
+  attention_store(scores, p0)
+  attention_store(scores + 16, p1)
+  attention_store(scores + 32, p2)
+  attention_store(scores + 48, p3)
   attention_store(
     lanes, attention_add(sum, attention_add(attention_add(p0, p1), attention_add(p2, p3))))
 }

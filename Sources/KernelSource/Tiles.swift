@@ -115,26 +115,22 @@ var largestTile: Int {
   #endif
 }
 
-/// Bytes between what a tile multiplies and what it asks into the first level of cache.
-@inline(__always) var nearAhead: Int { 2048 }
-
 /// Of so many stored rows of what comes next, a tile asks for all but the last: the softmax asks for those, so that the memory
 /// goes on delivering.
 @inline(__always) var askedRows: Int { 8 }
 
-/// Asks for what comes after the stored row `right` of `bytes`: into L1 what this page holds 2 KiB on, into L2 the same row of the
-/// page that is next.
+/// Asks for what comes after the stored row `right` of `bytes`.
 @inline(__always)
-func askAhead(_ right: Raw, _ step: Int, _ bytes: Int, _ ahead: Int) {
-  // No branch: those that are left out ask for what is here already.
-  let isLeftOut = step & (askedRows - 1) == askedRows - 1
-  let far = right + (isLeftOut ? 0 : ahead)
+func askAhead(_ right: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
   var line = 0
   while line < bytes {
-    attention_prefetch_far(far + line)
-    attention_prefetch(right + nearAhead + line)
+    attention_prefetch(right + ahead.near + line)
     line += 64
   }
+  guard ahead.next != 0 else { return }
+  // No branch: those that are left out ask for what is here already.
+  let isLeftOut = step & (askedRows - 1) == askedRows - 1
+  askFar(right + (isLeftOut ? 0 : ahead.next), bytes)
 }
 
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
@@ -142,12 +138,12 @@ func askAhead(_ right: Raw, _ step: Int, _ bytes: Int, _ ahead: Int) {
 func tile<O: Operand, let sums: Int>(
   _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ ahead: Int
+  _ ahead: Ahead
 ) {
   var left = left
   var right = right
   var step = 0
-  if ahead != 0 {
+  if ahead.near != 0 {
     while step < count {
       askAhead(right, step, groups * O.groupBytes, ahead)
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
@@ -204,7 +200,7 @@ func addStep<O: Operand, let sums: Int>(
 func tileToMemory<O: Operand, let sums: Int>(
   _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ adds: Bool,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ result: Floats, _ resultStride: Int, _ ahead: Int
+  _ result: Floats, _ resultStride: Int, _ ahead: Ahead
 ) {
   var sum = InlineArray<sums, Vector>(repeating: Vector())
   if adds { loadSums(&sum, rows, groups, result, resultStride) }
@@ -230,8 +226,7 @@ struct Product {
   var resultStride: Int
   /// Whether the right matrix comes from memory and passes by once, as it does under few rows.
   var streams: Bool
-  /// Bytes from the right matrix to what is asked for meanwhile; 0 asks for nothing.
-  var ahead: Int
+  var ahead: Ahead
   /// Whether a right matrix in bf16 pairs meets a left one in such pairs; otherwise that is f32.
   var dotsPairs: Bool
 }
@@ -298,7 +293,7 @@ func stripe<O: Operand, let sums: Int>(
   var right = p.right + group * O.groupBytes
   var step = 0
   while step < p.count {
-    if p.ahead != 0 { askAhead(right, step, groups * O.groupBytes, p.ahead) }
+    if p.ahead.near != 0 { askAhead(right, step, groups * O.groupBytes, p.ahead) }
     addStep(operand, 4, groups, &upper, left, p.leftRowBytes, right)
     addStep(operand, 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
     left += O.leftBytes
@@ -507,7 +502,7 @@ func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
       part.left = p.left + row * p.leftRowBytes + done * leftBytes
       part.result = p.result + row * p.resultStride
       multiplyTile(part, element, adds || done > 0)
-      part.ahead = 0
+      part.ahead = Ahead()
       row += part.rows
     }
     done += part.count

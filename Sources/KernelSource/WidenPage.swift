@@ -34,14 +34,16 @@ func entryView(
 ) -> PageView {
   let isCoded = task.pointee.entries[index].isCoded
   var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
-  guard !isMany && task.pointee.asksAhead else { return view }
+  guard !isMany && task.pointee.nearAhead != 0 else { return view }
+  view.ahead.near = task.pointee.nearAhead
+  guard isCoded || task.pointee.asksNextPage else { return view }
   if index + 1 < task.pointee.entryCount,
     let next = task.pointee.pages[Int(task.pointee.entries[index + 1].page)]
   {
-    view.ahead = Raw(next) - page
+    view.ahead.next = Raw(next) - page
   } else {
     // Another task's, most often what follows in memory.
-    view.ahead = 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
+    view.ahead.next = 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
   }
   return view
 }
@@ -80,7 +82,7 @@ func widenPage(
       turnKeys(
         task, hasCodedKeys ? Raw(scratch.keys) : page, hasCodedKeys ? .float32 : view.keyElement,
         scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
-        hasCodedKeys ? 0 : view.ahead)
+        hasCodedKeys ? 0 : view.ahead.next)
     } else if !hasCodedKeys {
       widenKeys(task, page, scratch.keys)
     }
@@ -174,7 +176,7 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
 @inline(__always)
 func turnKeys(
   _ task: UnsafePointer<LeafTask>, _ page: Raw, _ element: StoredElement, _ target: Floats,
-  _ turns: UnsafePointer<Float>, _ ahead: Int
+  _ turns: UnsafePointer<Float>, _ next: Int
 ) {
   let pairs = task.pointee.pairs
   let width = task.pointee.keyWidth
@@ -183,9 +185,9 @@ func turnKeys(
   while pair < pairs {
     let first = page + pair * rowBytes
     let second = element.isBFloat16 ? first : page + (pairs + pair) * rowBytes
-    if ahead != 0 {
-      askFar(first + ahead, rowBytes)
-      if !element.isBFloat16 { askFar(second + ahead, rowBytes) }
+    if next != 0 {
+      askFar(first + next, rowBytes)
+      if !element.isBFloat16 { askFar(second + next, rowBytes) }
     }
     let table = turns + pair * 128
     let targets = (

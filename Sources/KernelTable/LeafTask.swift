@@ -139,8 +139,10 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   // MARK: This processor
   /// Whether pages that many rows pass over are widened to f32 once; changes no bit.
   package var widensPages: Bool
-  /// Whether memory is asked for ahead where few rows wait for it; changes no bit.
-  package var asksAhead: Bool
+  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing. Changes no bit.
+  package var nearAhead: Int
+  /// Whether it asks the same part of the page that comes next into L2 too, as it does of quantised pages wherever it asks at all.
+  package var asksNextPage: Bool
   /// Whether bf16 keys and values meet queries and probabilities rounded to bf16, where the instruction set has dot products of
   /// them; elsewhere, and if not set, bf16 is widened to f32.
   package var dotsPairs: Bool
@@ -223,7 +225,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.runTurns = runTurns
     unsafe slotTurns = nil
     unsafe widensPages = false
-    unsafe asksAhead = false
+    unsafe nearAhead = 0
+    unsafe asksNextPage = false
     unsafe dotsPairs = true
     unsafe self.maxima = maxima
     unsafe self.denominators = denominators

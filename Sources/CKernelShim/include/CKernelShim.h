@@ -196,7 +196,6 @@ ATTENTION_INLINE uint16_t attention_bfloat_bit(float x) {
 ATTENTION_INLINE attention_u32x16 attention_pair(attention_f32x16 first, attention_f32x16 second) {
   return attention_bfloat_bits(first) | (attention_bfloat_bits(second) << 16);
 }
-ATTENTION_INLINE attention_f32x16 attention_round_to_bfloat(attention_f32x16 v) { return (attention_f32x16)(attention_bfloat_bits(v) << 16); }
 ATTENTION_INLINE void attention_store_bfloat(void *p, attention_f32x16 v) {
 #if defined(__AVX512BF16__)
   _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
@@ -206,6 +205,8 @@ ATTENTION_INLINE void attention_store_bfloat(void *p, attention_f32x16 v) {
 }
 #if defined(__AVX512BF16__)
 #define ATTENTION_HAS_BFLOAT_DOT 1
+/* 32 numbers in bf16, those of a first. */
+ATTENTION_INLINE attention_u32x16 attention_pack_bfloats(attention_f32x16 a, attention_f32x16 b) { return (attention_u32x16)(__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a); }
 ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attention_u32x16 a, attention_u32x16 b) {
   return (attention_f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)(__m512i)a, (__m512bh)(__m512i)b);
 }
@@ -332,6 +333,17 @@ static inline int attention_is_intel(void) {
 #if defined(__x86_64__)
   unsigned a, b, c, d;
   return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756e6547u && d == 0x49656e69u && c == 0x6c65746eu;
+#else
+  return 0;
+#endif
+}
+
+/* Whether it is AMD's of family 1Ah (Zen 5) or later: those too gain by requests. */
+static inline int attention_is_zen5(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0, &a, &b, &c, &d) || b != 0x68747541u || d != 0x69746e65u || c != 0x444d4163u) return 0;
+  return __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) == 15 && 15 + (a >> 20 & 255) >= 0x1a;
 #else
   return 0;
 #endif

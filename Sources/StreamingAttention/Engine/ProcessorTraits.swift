@@ -4,8 +4,24 @@ import CKernelShim
 ///
 /// Measured: Documentation/Kernels.md.
 package struct ProcessorTraits: Sendable, Equatable, BitwiseCopyable {
-  /// Whether a stream of memory under few rows is faster when it is asked for ahead; changes no bit.
-  package var asksAhead: Bool
+  /// What a stream of memory under few rows is best asked for ahead of its turn; changes no bit.
+  package enum Requests: Sendable, BitwiseCopyable, CaseIterable {
+    case none
+    /// The lines that follow in memory.
+    case lines
+    /// Lines soon to come, and the next page.
+    case linesAndPage
+
+    package var nearAhead: Int {
+      switch self {
+      case .none: 0
+      case .lines: 8192
+      case .linesAndPage: 2048
+      }
+    }
+  }
+
+  package var requests: Requests
   /// Whether pages that many rows pass over are better widened to f32 once than in every tile; changes no bit.
   package var widensPages: Bool
   /// Whether dot products of bf16 pairs are faster than multiplying what is widened to f32.
@@ -13,8 +29,8 @@ package struct ProcessorTraits: Sendable, Equatable, BitwiseCopyable {
   /// Where they are not, a bf16 cache gives the bits of the AVX-512 kernels: no query or probability is rounded.
   package var dotsPairs: Bool
 
-  package init(asksAhead: Bool, widensPages: Bool, dotsPairs: Bool) {
-    self.asksAhead = asksAhead
+  package init(requests: Requests, widensPages: Bool, dotsPairs: Bool) {
+    self.requests = requests
     self.widensPages = widensPages
     self.dotsPairs = dotsPairs
   }
@@ -22,6 +38,7 @@ package struct ProcessorTraits: Sendable, Equatable, BitwiseCopyable {
   /// Those of this machine's processor.
   package static let detected = {
     let isIntel = attention_is_intel() != 0
-    return ProcessorTraits(asksAhead: isIntel, widensPages: isIntel, dotsPairs: !isIntel)
+    let requests: Requests = isIntel ? .linesAndPage : attention_is_zen5() != 0 ? .lines : .none
+    return ProcessorTraits(requests: requests, widensPages: isIntel, dotsPairs: !isIntel)
   }()
 }

@@ -140,7 +140,8 @@ enum TileRunner {
     unsafe task.codedValueOffset = settings.codedValueOffset
     unsafe task.widensCodes = request.queryCount * shape.group > Plan.mostRowsInCodes
     unsafe task.widensPages = run.pointee.traits.widensPages
-    unsafe task.asksAhead = run.pointee.traits.asksAhead
+    unsafe task.nearAhead = run.pointee.traits.requests.nearAhead
+    unsafe task.asksNextPage = run.pointee.traits.requests == .linesAndPage
     unsafe task.dotsPairs = run.pointee.traits.dotsPairs
     if let bias = unsafe run.pointee.bias {
       let heads = unsafe run.pointee.biasHeads

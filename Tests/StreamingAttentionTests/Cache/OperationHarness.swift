@@ -68,7 +68,7 @@ final class OperationHarness {
     engine = try AttentionEngine(
       cache: cache, layers: attention, workers: Workers(count: workerCount),
       instructionSet: .detected,
-      traits: ProcessorTraits(asksAhead: true, widensPages: false, dotsPairs: false))
+      traits: ProcessorTraits(requests: .linesAndPage, widensPages: false, dotsPairs: false))
     var generator = SeededGenerator(seed: 17)
     keys = layers.map { generator.normalFloats(Self.identities * $0.kvHeads * $0.keyWidth) }
     values = layers.map { generator.normalFloats(Self.identities * $0.kvHeads * $0.valueWidth) }

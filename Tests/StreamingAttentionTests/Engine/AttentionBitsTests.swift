@@ -82,10 +82,12 @@ struct AttentionBitsTests {
       var example = example
       example.rows = rows
       var results: [AttentionResult] = []
-      for (asksAhead, widensPages) in [(false, false), (true, false), (false, true), (true, true)] {
-        example.chosenTraits = ProcessorTraits(
-          asksAhead: asksAhead, widensPages: widensPages, dotsPairs: dotsPairs)
-        results.append(try EngineHarness(example).run(example).1)
+      for requests in ProcessorTraits.Requests.allCases {
+        for widensPages in [false, true] {
+          example.chosenTraits = ProcessorTraits(
+            requests: requests, widensPages: widensPages, dotsPairs: dotsPairs)
+          results.append(try EngineHarness(example).run(example).1)
+        }
       }
       #expect(results.allSatisfy { $0 == results[0] }, "\(rows) rows")
     }

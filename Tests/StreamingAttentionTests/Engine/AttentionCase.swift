@@ -66,7 +66,8 @@ struct AttentionCase: CustomStringConvertible {
   var traits: ProcessorTraits {
     chosenTraits
       ?? ProcessorTraits(
-        asksAhead: seed & 1 != 0, widensPages: seed & 2 != 0, dotsPairs: seed & 4 == 0)
+        requests: ProcessorTraits.Requests.allCases[Int(seed % 3)], widensPages: seed & 2 != 0,
+        dotsPairs: seed & 4 == 0)
   }
 
   var description: String {

@@ -20,7 +20,7 @@ struct CodedLeaf {
   var hasBias = false
   var widensCodes = false
   var widensPages = false
-  var asksAhead = false
+  var nearAhead = 0
   /// Rows that the leaf contributes nothing to.
   var hiddenRows: Set<Int> = []
   /// About the standard deviation of scores whose keys have unit variance.
@@ -127,7 +127,7 @@ struct CodedLeaf {
     unsafe task.codedValueOffset = form.layout.valueOffset
     unsafe task.widensCodes = widensCodes
     unsafe task.widensPages = widensPages
-    unsafe task.asksAhead = asksAhead
+    unsafe task.nearAhead = nearAhead
     // Plain bf16 pages beside codes: the twin does not round their queries.
     unsafe task.dotsPairs = false
     if hasBias {
