@@ -258,7 +258,7 @@ func attendEntry(
     while row < rows {
       accumulate(
         task, scratch, page, firstRow, row, rows - row < tileRows ? rows - row : tileRows,
-        row == 0 ? page.ahead : Ahead())
+        asks(page, row, rows, tileRows) ? page.ahead : Ahead())
       row += tileRows
     }
   }
@@ -286,13 +286,21 @@ func computeScores(
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
           // Keys that have been widened lie in cache.
-          ahead: row == 0 && page.keys != Raw(scratch.keys) ? page.ahead : Ahead(),
+          ahead: asks(page, row, rows, tileRows) && page.keys != Raw(scratch.keys)
+            ? page.ahead : Ahead(),
           dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
     }
     done += count
   }
+}
+
+/// Whether the tile at `row` of the block is the one that asks memory for more: the first one over a page that comes from there,
+/// the last one over a page in L2, of which the next 16 KiB are wanted next.
+@inline(__always)
+func asks(_ page: PageView, _ row: Int, _ rows: Int, _ tileRows: Int) -> Bool {
+  page.streams ? row == 0 : row + tileRows >= rows
 }
 
 /// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of eight rows.
@@ -304,7 +312,9 @@ func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
 /// memory little enough for what the first tile has asked for to arrive while the others multiply.
 @inline(__always)
-func blockBytes(_ page: PageView) -> Int { page.streams ? 4096 : 16_384 }
+func blockBytes(_ page: PageView) -> Int {
+  page.streams ? max(4096, page.ahead.near) : 16_384
+}
 
 /// What comes between q·k and the softmax: softcap, ALiBi, additive bias.
 @inline(__always)
@@ -448,7 +458,8 @@ func addSlots(
             right: panel + done * width * bytes, rightRowBytes: width * bytes, count: count,
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, streams: page.streams, ahead: row == start ? ahead : Ahead(),
+            resultStride: padded, streams: page.streams,
+            ahead: asks(page, row - start, rows, tileRows) ? ahead : Ahead(),
             dotsPairs: isRounded),
           element, adds: true)
         row += tileRows

@@ -17,9 +17,24 @@ func prepareRows(
   // With a softcap scores are capped in natural units and turn into units of log2 afterwards.
   let factor = task.pointee.scale * (task.pointee.softcap > 0 ? 1 : log2e)
   let rotaryFactor = factor * task.pointee.rotaryScale
+  let isPaired = task.pointee.keyElement.isBFloat16 && !inOrder
+  // The usual case: all channels turn, by whole vectors.
+  let isWhole =
+    pairs > 0 && pairs & 15 == 0 && width == 2 * pairs && !task.pointee.pairOrder.isInterleaved
+    && (!isPaired || (dotsPairs(task) && !asFloats))
   var row = 0
   while row < task.pointee.rowCount {
     let token = row / group
+    if isWhole {
+      prepareWhole(
+        task.pointee.queries + token * task.pointee.tokenStride
+          + (row - token * group) * task.pointee.headStride, pairs, rotaryFactor,
+        turnsOf(task.pointee.tokenTurns, token * width),
+        run > 0 ? turnsOf(task.pointee.runTurns, run * width) : nil,
+        scratch.queries + row * scratch.queryRowBytes, isPaired)
+      row += 1
+      continue
+    }
     let source =
       task.pointee.queries + token * task.pointee.tokenStride
       + (row - token * group) * task.pointee.headStride
@@ -34,7 +49,7 @@ func prepareRows(
       }
     }
     let target = scratch.queries + row * scratch.queryRowBytes
-    if task.pointee.keyElement.isBFloat16 && !inOrder {
+    if isPaired {
       pairRow(ordered, pairs, width, scratch.turned)
       if asFloats || !dotsPairs(task) {
         target.copyMemory(from: scratch.turned, byteCount: (width + 1) / 2 * 8)
@@ -53,6 +68,45 @@ func prepareRows(
     }
     row += 1
   }
+}
+
+/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time.
+@inline(__always)
+func prepareWhole(
+  _ source: UnsafePointer<Float>, _ pairs: Int, _ factor: Float, _ tokenTurn: UnsafePointer<Float>?,
+  _ runTurn: UnsafePointer<Float>?, _ target: UnsafeMutableRawPointer, _ isPaired: Bool
+) {
+  let factors = attention_splat(factor)
+  var pair = 0
+  while pair < pairs {
+    var u = attention_multiply(attention_load(source + pair), factors)
+    var v = attention_multiply(attention_load(source + pairs + pair), factors)
+    if let tokenTurn { (u, v) = turned(u, v, tokenTurn + pair, pairs) }
+    if let runTurn { (u, v) = turned(u, v, runTurn + pair, pairs) }
+    if isPaired {
+      #if KERNELS_AVX512BF16
+      attention_store_pairs(target + 4 * pair, attention_pair_bfloats(u, v))
+      #endif
+    } else {
+      let row = target.assumingMemoryBound(to: Float.self)
+      attention_store(row + pair, u)
+      attention_store(row + pairs + pair, v)
+    }
+    pair += 16
+  }
+}
+
+/// (u·cos − v·sin, u·sin + v·cos) for sixteen pairs; `turns` is `[cos | sin]`, each `pairs` long.
+@inline(__always)
+func turned(_ u: Vector, _ v: Vector, _ turns: UnsafePointer<Float>, _ pairs: Int) -> (
+  Vector, Vector
+) {
+  let c = attention_load(turns)
+  let s = attention_load(turns + pairs)
+  return (
+    attention_subtract(attention_multiply(u, c), attention_multiply(v, s)),
+    attention_fma(v, c, attention_multiply(u, s))
+  )
 }
 
 /// Copies a vector into rotary order: first members, second members, the rest.
@@ -89,14 +143,10 @@ func scaleRow(_ row: Floats, _ start: Int, _ end: Int, _ factor: Float) {
 func turn(_ row: Floats, _ turns: UnsafePointer<Float>, _ pairs: Int) {
   var pair = 0
   while pair + 16 <= pairs {
-    let u = attention_load(row + pair)
-    let v = attention_load(row + pairs + pair)
-    let c = attention_load(turns + pair)
-    let s = attention_load(turns + pairs + pair)
-    attention_store(
-      row + pair, attention_subtract(attention_multiply(u, c), attention_multiply(v, s)))
-    attention_store(
-      row + pairs + pair, attention_fma(v, c, attention_multiply(u, s)))
+    let (u, v) = turned(
+      attention_load(row + pair), attention_load(row + pairs + pair), turns + pair, pairs)
+    attention_store(row + pair, u)
+    attention_store(row + pairs + pair, v)
     pair += 16
   }
   while pair < pairs {
@@ -142,4 +192,10 @@ func storePairedRow(_ row: UnsafePointer<Float>, _ count: Int, _ target: UnsafeM
   #else
   target.copyMemory(from: row, byteCount: count * 8)
   #endif
+}
+
+@inline(__always)
+func turnsOf(_ turns: UnsafePointer<Float>?, _ offset: Int) -> UnsafePointer<Float>? {
+  if let turns { return turns + offset }
+  return nil
 }

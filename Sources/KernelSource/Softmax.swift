@@ -7,10 +7,14 @@ struct SlotRange {
   var high: Int
 }
 
+/// How far scores may lie above m, in units of log2, before it follows: p stays below 2^8, exact as ever, and after its first
+/// page a leaf hardly ever rescales what it has summed.
+@inline(__always) var maximumSlack: Float { 8 }
+
 /// Advances one row's softmax by the 64 scores at `scores`, which become probabilities.
 ///
-/// Returns without touching the state where the row sees nothing. Otherwise m ← max, ℓ and o are rescaled,
-/// ℓ += Σ p; unseen slots get p = 0 by selection, so nothing that stands there enters. Milakov & Gimelshein
+/// Returns without touching the state where the row sees nothing. Otherwise ℓ += Σ p, after m ← max and rescaling of ℓ and o
+/// where a score is far above m (`maximumSlack`); unseen slots get p = 0 by selection, so nothing that stands there enters. Milakov & Gimelshein
 /// 2018, arXiv:1805.02867, algorithm 3, in units of log2.
 @inline(__always)
 func advance(
@@ -20,7 +24,7 @@ func advance(
   let (s0, s1, s2, s3) = seenScores(scores, slots)
   let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
   var sum = attention_load(lanes)
-  if attention_any_above(highest, maximum.pointee) != 0 {
+  if attention_any_above(highest, maximum.pointee + maximumSlack) != 0 {
     sum = rescale(sum, attention_largest(highest), maximum, output, outputStride)
   }
   let m = maximum.pointee

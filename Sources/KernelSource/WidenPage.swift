@@ -34,7 +34,11 @@ func entryView(
 ) -> PageView {
   let isCoded = task.pointee.entries[index].isCoded
   var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
-  guard !isMany && task.pointee.nearAhead != 0 else { return view }
+  guard task.pointee.nearAhead != 0 else { return view }
+  if isMany {
+    if !task.pointee.asksNextPage && !isCoded { view.ahead.near = blockBytes(view) }
+    return view
+  }
   view.ahead.near = task.pointee.nearAhead
   guard isCoded || task.pointee.asksNextPage else { return view }
   if index + 1 < task.pointee.entryCount,

@@ -205,7 +205,12 @@ ATTENTION_INLINE void attention_store_bfloat(void *p, attention_f32x16 v) {
 }
 #if defined(__AVX512BF16__)
 #define ATTENTION_HAS_BFLOAT_DOT 1
-/* 32 numbers in bf16, those of a first. */
+/* 32 numbers in bf16: in pairs of a first and a second one, or those of a first. */
+ATTENTION_INLINE attention_u32x16 attention_pair_bfloats(attention_f32x16 first, attention_f32x16 second) {
+  __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
+  __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
+  return (attention_u32x16)_mm512_or_si512(a, _mm512_slli_epi32(b, 16));
+}
 ATTENTION_INLINE attention_u32x16 attention_pack_bfloats(attention_f32x16 a, attention_f32x16 b) { return (attention_u32x16)(__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a); }
 ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attention_u32x16 a, attention_u32x16 b) {
   return (attention_f32x16)_mm512_dpbf16_ps((__m512)c, (__m512bh)(__m512i)a, (__m512bh)(__m512i)b);
