@@ -72,6 +72,8 @@ struct PageView {
   /// Whether the page comes from memory and passes by once.
   var streams: Bool
   var ahead = Ahead()
+  /// Bytes from the end of the page to the one that comes next; 0 if that follows, as it does while a sequence grows alone.
+  var jump = 0
   /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
   var keyCode = PageCode.none
   var valueCode = PageCode.none
@@ -439,16 +441,21 @@ func addSlots(
   let leftBytes = isPaired && !isRounded ? 8 : 4
   let stored = isPaired ? 32 : 64
   let padded = task.pointee.outputStride
+  let pageEnd = page.values + 64 * padded * (isPaired ? 2 : bytes)
   var panel = page.values
   var channel = 0
   while channel < padded {
     let width = padded - channel < 64 ? padded - channel : 64
+    // What is asked for near the end of the page lies in the next one.
+    let jumps = page.jump != 0 && ahead.near != 0
     let blockRows =
-      passesOften(rows, tileRows) && page.streams
+      page.streams && (passesOften(rows, tileRows) || jumps)
       ? blockBytes(page) / (width * bytes) : stored
     var done = low
     while done < high {
       let count = high - done < blockRows ? high - done : blockRows
+      var ahead = ahead
+      if jumps && pageEnd - (panel + done * width * bytes) <= ahead.near { ahead.near += page.jump }
       var row = start
       while row < start + rows {
         multiply(

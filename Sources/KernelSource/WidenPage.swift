@@ -35,19 +35,26 @@ func entryView(
   let isCoded = task.pointee.entries[index].isCoded
   var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
   guard task.pointee.nearAhead != 0 else { return view }
-  if isMany {
-    if !task.pointee.asksNextPage && !isCoded { view.ahead.near = blockBytes(view) }
-    return view
-  }
-  view.ahead.near = task.pointee.nearAhead
-  guard isCoded || task.pointee.asksNextPage else { return view }
+  let asksNextPage = isCoded || task.pointee.asksNextPage
+  if isMany && asksNextPage { return view }
+  view.ahead.near = isMany ? blockBytes(view) : task.pointee.nearAhead
+  // Beyond the last entry, another task's, most often what follows in memory.
+  var next = page + 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
+  var isKnown = false
   if index + 1 < task.pointee.entryCount,
-    let next = task.pointee.pages[Int(task.pointee.entries[index + 1].page)]
+    let page = task.pointee.pages[Int(task.pointee.entries[index + 1].page)]
   {
-    view.ahead.next = Raw(next) - page
-  } else {
-    // Another task's, most often what follows in memory.
-    view.ahead.next = 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
+    next = Raw(page)
+    isKnown = true
+  }
+  if asksNextPage {
+    view.ahead.next = next - page
+  } else if isKnown {
+    let isPaired = view.valueElement.isBFloat16
+    let end =
+      view.values + 64 * task.pointee.outputStride
+      * (isPaired || view.valueElement.isFloat16 ? 2 : 4)
+    view.jump = next - end
   }
   return view
 }

@@ -61,6 +61,7 @@ package struct StressSummary: Sendable {
             ("sequences", "\(history.sequences)"), ("tokens", "\(history.tokens)"),
             ("turnsPer2048Slots", JSONText.number(history.turnsPer2048Slots)),
             ("pageFill", JSONText.number(history.pageFill)),
+            ("bytesOfGrown", JSONText.number(history.bytesOfGrown)),
             ("gigabytesPerSecond", JSONText.number(history.gigabytesPerSecond)),
             ("grownGigabytesPerSecond", JSONText.number(history.grownGigabytesPerSecond)),
             ("ratio", JSONText.number(history.ratio)),

@@ -28,6 +28,12 @@ struct TokenList: Sendable, Equatable {
 
   func position(of index: Int) -> Int { base + index }
 
+  /// Tokens at the start that both have, as sequences do that were forked from one another; none if either has lost any.
+  func sharedPrefix(with other: TokenList) -> Int {
+    guard liveCount == count, other.liveCount == other.count else { return 0 }
+    return zip(tokens, other.tokens).prefix { $0 == $1 }.count
+  }
+
   /// The most rewrites among a token and its neighbours on either side.
   func mostRewrites(around index: Int, _ neighbours: Int) -> Int {
     let own = rewrites[max(index - neighbours, 0)..<min(index + neighbours + 1, count)]

@@ -6,7 +6,8 @@ extension StressRun {
   private static let compared = 8
   private static let repeats = 15
 
-  /// Decodes from the longest sequences, and in turns from others of the same lengths that only grew.
+  /// Decodes from the longest sequences, and in turns from others of the same lengths that only grew and forked: pages that several
+  /// sequences share are read once for all of them, which takes more arithmetic for each byte, so the others share as much.
   ///
   /// Without memory for these there is no comparison.
   func compareHistory() throws(StressError) {
@@ -19,9 +20,17 @@ extension StressRun {
     let first = subject.pairs.count
     let pageFill = subject.cache.statistics().pageFill
     do throws(StressError) {
-      for index in history {
-        try subject.add(startingAt: 0)
-        try append(subject.pairs[index].list.liveCount, to: subject.pairs.count - 1)
+      for (place, index) in history.enumerated() {
+        let list = subject.pairs[index].list
+        let shared = history[..<place].map { list.sharedPrefix(with: subject.pairs[$0].list) }
+        let most = shared.max() ?? 0
+        if most > 0, let parent = shared.firstIndex(of: most) {
+          try subject.fork(first + parent)
+          try subject.truncate(subject.pairs.count - 1, to: most)
+        } else {
+          try subject.add(startingAt: 0)
+        }
+        try append(list.liveCount - most, to: subject.pairs.count - 1)
       }
     } catch {
       guard error.isOutOfMemory else { throw error }
@@ -41,12 +50,13 @@ extension StressRun {
       bytes[which] = step.bytesRead
     }
     let speeds = [0, 1].map { Double(bytes[$0]) / times[$0].medianMilliseconds / 1e6 }
-    figures.history = try describe(history, pageFill: pageFill, speeds: speeds)
+    figures.history = try describe(
+      history, pageFill: pageFill, bytes: Double(bytes[0]) / Double(bytes[1]), speeds: speeds)
     while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
   }
 
   private func describe(
-    _ history: [Int], pageFill: Double, speeds: [Double]
+    _ history: [Int], pageFill: Double, bytes: Double, speeds: [Double]
   ) throws(StressError) -> HistoryFigures {
     var (tokens, turns) = (0, 0)
     for index in history {
@@ -59,7 +69,7 @@ extension StressRun {
     return HistoryFigures(
       sequences: history.count, tokens: tokens,
       turnsPer2048Slots: Double(turns) / (Double(tokens) / 2_048),
-      pageFill: pageFill,
+      pageFill: pageFill, bytesOfGrown: bytes,
       gigabytesPerSecond: speeds[0], grownGigabytesPerSecond: speeds[1])
   }
 }
