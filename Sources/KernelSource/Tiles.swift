@@ -488,7 +488,7 @@ func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
 #if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
 @inline(never)
 func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
-  let blockRows = 2048 / p.rightRowBytes
+  let blockRows = max(2048, p.ahead.near / 2) / p.rightRowBytes
   let leftBytes = element.isBFloat16 ? 8 : 4
   let most = element.isFloat16 || element.isBFloat16 ? 2 : 1
   var done = 0
