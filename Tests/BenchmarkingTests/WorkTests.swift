@@ -35,7 +35,7 @@ struct WorkTests {
   @Test("keys and values each have the peak of their type")
   func peaks() {
     let sample = LimitSample(
-      read: 30, multiplyAdd: 300, multiplyAddOfOne: 150, bfloatDot: 600)
+      read: 30, multiplyAdd: 300, multiplyAddOfOne: 150, bfloatDot: 600, byteDot: 1_500)
     let limits = MeasuredLimits(before: sample, after: sample)
     // Rounding of three divisions.
     let tolerance = 300 * 4 * Double.ulpOfOne
@@ -44,6 +44,8 @@ struct WorkTests {
     #expect(abs(work(.bfloat16, .bfloat16, one).peak(limits) - 600) <= tolerance)
     // Half of the operations at 300 and half at 600 take as long as all at 400.
     #expect(abs(work(.float16, .bfloat16, one).peak(limits) - 400) <= tolerance)
+    #expect(abs(work(.int4, .int4, one).peak(limits) - 1_500) <= 5 * tolerance)
+    #expect(abs(work(.int8, .int8, one).peak(limits) - 750) <= 5 * tolerance)
     // Where there are no dots, or slow ones, bf16 is widened.
     for dots in [nil, 100] as [Double?] {
       var other = sample

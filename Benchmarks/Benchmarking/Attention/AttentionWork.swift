@@ -36,11 +36,18 @@ package struct AttentionWork: Sendable, Equatable {
 
   /// Billions of operations per second that the machine could do of this work.
   ///
-  /// bf16 keys or values may be multiplied by dot products, where the instruction set has them, or widened; all else by
-  /// multiply-add.
+  /// bf16 keys or values may be multiplied by dot products, where the instruction set has them, or widened; codes by dot products of
+  /// bytes, those of 8 bits twice, since their factors have 16; all else by multiply-add.
   package func peak(_ limits: MeasuredLimits) -> Double {
     func peak(_ type: ElementType) -> Double {
-      type == .bfloat16 ? max(limits.bfloatDot ?? 0, limits.multiplyAdd) : limits.multiplyAdd
+      let dots =
+        switch type {
+        case .bfloat16: limits.bfloatDot ?? 0
+        case .int8: (limits.byteDot ?? 0) / 2
+        case .int4: limits.byteDot ?? 0
+        default: 0.0
+        }
+      return max(dots, limits.multiplyAdd)
     }
     // Half of the work at each speed.
     return 2 / (1 / peak(types.key) + 1 / peak(types.value))

@@ -22,7 +22,8 @@ package final class LimitMeter: LimitSource {
     let all = workers.count == 1 ? one : best(probe.arithmeticPasses(.multiplyAdd, workers)) ?? .nan
     return LimitSample(
       read: best(probe.readPasses(workers)) ?? .nan, multiplyAdd: all, multiplyAddOfOne: one,
-      bfloatDot: best(probe.arithmeticPasses(.bfloatDot, workers)))
+      bfloatDot: best(probe.arithmeticPasses(.bfloatDot, workers)),
+      byteDot: best(probe.arithmeticPasses(.byteDot, workers)))
   }
 
   /// The limits of the machine for one number of threads, each with all of its passes.

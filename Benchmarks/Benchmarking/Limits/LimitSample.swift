@@ -8,14 +8,18 @@ package struct LimitSample: Sendable, Equatable {
   package var multiplyAddOfOne: Double
   /// bf16 dot products with the threads of the record, GFLOP/s; nil where the instruction set has none.
   package var bfloatDot: Double?
+  /// int8 dot products likewise, billions of operations per second.
+  package var byteDot: Double?
 
   package init(
-    read: Double, multiplyAdd: Double, multiplyAddOfOne: Double, bfloatDot: Double? = nil
+    read: Double, multiplyAdd: Double, multiplyAddOfOne: Double, bfloatDot: Double? = nil,
+    byteDot: Double? = nil
   ) {
     self.read = read
     self.multiplyAdd = multiplyAdd
     self.multiplyAddOfOne = multiplyAddOfOne
     self.bfloatDot = bfloatDot
+    self.byteDot = byteDot
   }
 }
 
@@ -41,6 +45,11 @@ package struct MeasuredLimits: Sendable, Equatable {
   /// Mean of before and after, GFLOP/s.
   package var bfloatDot: Double? {
     guard let first = before.bfloatDot, let second = after.bfloatDot else { return nil }
+    return (first + second) / 2
+  }
+  /// Mean of before and after, billions of operations per second.
+  package var byteDot: Double? {
+    guard let first = before.byteDot, let second = after.byteDot else { return nil }
     return (first + second) / 2
   }
 
