@@ -148,10 +148,11 @@ def ours(attend, comparison, operation, threads):
             "--prompt-length",
             str(0 if operation == "decode" else comparison.query_length),
         ]
-        command += ["--key-type", "f16,bf16" if operation == "decode" else "bf16"]
+        command += ["--key-type", comparison.decode_types if operation == "decode" else "bf16"]
     else:
         command = [attend, "bench", operation, "--context", str(comparison.context)]
-        command += ["--key-type", "f16,bf16", "--position", "none"]
+        types = comparison.decode_types if operation == "decode" else "f16,bf16"
+        command += ["--key-type", types, "--position", "none"]
         if operation == "prefill":
             command += ["--query-length", str(comparison.query_length)]
     time.sleep(SETTLE_SECONDS)

@@ -55,6 +55,7 @@ class Comparison:
     model: bool
     engines: tuple[Engine, ...]
     bars: dict[str, tuple[Bar, ...]]
+    decode_types: str = "f16,bf16"  # of our keys and values
 
 
 def operator_engines(context, queries, threads, chosen):
@@ -106,6 +107,16 @@ def comparisons(threads):
             ("llama.cpp", "f16", "token-major"),
         ],
     )
+    decode_in_8_bits = operator_engines(
+        131072,
+        1,
+        threads,
+        [
+            ("ik_llama.cpp", "q8_KV", "head-major"),
+            ("ik_llama.cpp", "q8_0", "head-major"),
+            ("llama.cpp", "q8_0", "head-major"),
+        ],
+    )
     prefill = operator_engines(
         8192,
         2048,
@@ -132,6 +143,16 @@ def comparisons(threads):
             False,
             decode,
             {"decode": (Bar(2, ("f16", "bf16"), least_read_limit=33, fast=(50, 3)),)},
+        ),
+        Comparison(
+            "decode-128k-8-bit",
+            ("decode",),
+            131072,
+            1,
+            False,
+            decode_in_8_bits,
+            {"decode": (Bar(1.6, ("int8",), "ik_llama.cpp"),)},
+            "int8",
         ),
         Comparison(
             "prefill-8k",
@@ -163,13 +184,17 @@ def comparisons(threads):
         ("model-0", 0, Bar(1.15, ()), Bar(1.05, ("bf16",))),
         ("model-8k", 8192, Bar(1.6, ()), Bar(1.4, ("bf16",))),
         ("model-32k", 32768, Bar(1.4, ()), Bar(1.7, ("bf16",))),
-        ("model-128k", 131072, Bar(3.5, (), fast=(50, 5)), None),
+        ("model-128k", 131072, Bar(3.5, ("f16", "bf16"), fast=(50, 5)), None),
     ]:
         operations = ("decode", "prefill") if prefill_bar else ("decode",)
         caches = all_caches if prefill_bar else deep_caches
         bars = {"decode": (decode_bar,)}
         if prefill_bar:
             bars["prefill"] = (prefill_bar,)
+        types = "f16,bf16"
+        if depth == 131072:
+            types += ",int8"
+            bars["decode"] += (Bar(6, ("int8",), "ik_llama.cpp"),)
         engines = model_engines(depth, 512, threads, caches)
-        result.append(Comparison(name, operations, depth, 512, True, engines, bars))
+        result.append(Comparison(name, operations, depth, 512, True, engines, bars, types))
     return result
