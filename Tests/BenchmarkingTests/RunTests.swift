@@ -276,6 +276,26 @@ struct AnswerCheckerTests {
     #expect(!checker.answer.passed)
   }
 
+  @Test("where there are codes, what is compared meets them alike")
+  func comparedSteps() {
+    // Behind 62 tokens, the third one opens a page; behind 64, the first.
+    func ends(_ depth: Int, _ most: Int?) -> [Int] {
+      (0..<4).map { LogitComparison.stepEnd(from: $0, count: 4, depth: depth, mostInCodes: most) }
+    }
+    #expect(ends(62, 4) == [3, 3, 3, 4])
+    #expect(ends(64, 4) == [1, 4, 4, 4])
+    #expect(ends(8_200, 4) == [4, 4, 4, 4])
+    #expect(ends(8_200, 2) == [2, 3, 4, 4])
+    #expect(ends(8_200, 0) == [1, 2, 3, 4])
+    #expect(ends(64, nil) == [4, 4, 4, 4])
+    #expect(LogitComparison.tokens(ofPrompt: 512, mostInCodes: nil) == 4)
+    #expect(LogitComparison.tokens(ofPrompt: 3, mostInCodes: nil) == 3)
+    // Few rows meet codes in integers, many in f32.
+    #expect(LogitComparison.tokens(ofPrompt: 512, mostInCodes: 8) == 9)
+    #expect(LogitComparison.tokens(ofPrompt: 9, mostInCodes: 8) == 9)
+    #expect(LogitComparison.tokens(ofPrompt: 8, mostInCodes: 8) == 4)
+  }
+
   @Test("logits are compared by their relative distance")
   func logits() {
     #expect(LogitComparison.difference([3, 4], [3, 4]) == 0)

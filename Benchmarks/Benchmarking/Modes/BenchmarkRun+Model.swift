@@ -58,15 +58,23 @@ extension BenchmarkRun {
       progress: observer.progress)
     let prompt = tokens(longest, vocabulary: model.vocabularySize)
     for rows in options.queryLengths {
-      let compared = rows == 1 ? LogitComparison.tokens : min(rows, LogitComparison.tokens)
-      let expected = try expectedLogits(subject, prompt[..<compared], rows: rows)
+      let hasCodes = types.key.isQuantized || types.value.isQuantized
+      let mostInCodes =
+        hasCodes
+        ? AttentionEngine.mostRowsInCodes / (model.shape.queryHeads / model.shape.kvHeads) : nil
+      let compared =
+        rows == 1
+        ? LogitComparison.tokens
+        : LogitComparison.tokens(ofPrompt: rows, mostInCodes: mostInCodes)
+      let expected = try expectedLogits(
+        subject, prompt[..<compared], rows: rows, mostInCodes: mostInCodes)
       let title = "\(rows == 1 ? "decode" : "prefill of \(rows)") at depth \(depth), \(types.name)"
       observer.progress(title)
       let measured = try steadily(workers: workers, instructionSet: model.instructionSet) {
         () throws(BenchmarkError) in
         rows == 1
           ? try decode(subject, prompt, count: decoded, expected: expected)
-          : try prefill(subject, prompt[..<rows], expected: expected)
+          : try prefill(subject, prompt[..<rows], compared: compared, expected: expected)
       }
       try finish(
         record(
@@ -78,15 +86,20 @@ extension BenchmarkRun {
 
   /// The logits after the first few tokens, read in the way that will not be timed.
   private func expectedLogits(
-    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, rows: Int
+    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, rows: Int, mostInCodes: Int?
   ) throws(BenchmarkError) -> [Float] {
     let sequence = try subject.restart()
-    if rows == 1 {
-      _ = try subject.time(tokens, to: sequence)
-      return try subject.row(tokens.count - 1)
+    var (start, last) = (0, 0)
+    while start < tokens.count {
+      let end =
+        rows > 1
+        ? (mostInCodes == nil ? start + 1 : tokens.count)
+        : LogitComparison.stepEnd(
+          from: start, count: tokens.count, depth: subject.depth, mostInCodes: mostInCodes)
+      _ = try subject.time(tokens[start..<end], to: sequence)
+      (start, last) = (end, end - start - 1)
     }
-    for index in tokens.indices { _ = try subject.time(tokens[index...index], to: sequence) }
-    return try subject.row(0)
+    return try subject.row(last)
   }
 
   /// `count` tokens one by one, as many as are compared at least; only `count` are timed.
@@ -108,7 +121,7 @@ extension BenchmarkRun {
 
   /// A prompt as often as asked, or three times if that takes no longer than ten seconds.
   private func prefill(
-    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, expected: [Float]
+    _ subject: ModelSubject, _ tokens: ArraySlice<Int>, compared: Int, expected: [Float]
   ) throws(BenchmarkError) -> ModelResult {
     var result = ModelResult()
     var total: UInt64 = 0
@@ -117,8 +130,7 @@ extension BenchmarkRun {
       result.samples.add(time)
       total += time
     }
-    result.difference = LogitComparison.difference(
-      try subject.row(min(tokens.count, LogitComparison.tokens) - 1), expected)
+    result.difference = LogitComparison.difference(try subject.row(compared - 1), expected)
     result.report = subject.decoder.attentionReport
     return result
   }

@@ -9,6 +9,26 @@ enum LogitComparison {
   /// Tokens that both ways read before they are compared.
   static let tokens = 4
 
+  /// The end of a step that begins with the token `start` of `count` behind `depth` others, and whose last row has what single
+  /// tokens would give it.
+  ///
+  /// `mostInCodes` is nil where nothing is quantised. Otherwise that many tokens at most meet codes as a single one does, and the step
+  /// ends with a token that opens a page: pages are quantised when a step ends.
+  static func stepEnd(from start: Int, count: Int, depth: Int, mostInCodes: Int?) -> Int {
+    guard let mostInCodes else { return count }
+    let end = min(start + max(mostInCodes, 1), count)
+    let opening = (start..<end).first { (depth + $0).isMultiple(of: PageLayout.slots) }
+    return opening.map { $0 + 1 } ?? end
+  }
+
+  /// Tokens of a prompt of `rows` that are read by themselves too: one by one, or in one step that meets codes as all of them do.
+  ///
+  /// Between products in integers and in f32 lie roundings that a model whose activations have 8 bits makes much of.
+  static func tokens(ofPrompt rows: Int, mostInCodes: Int?) -> Int {
+    guard let mostInCodes, rows > mostInCodes else { return min(rows, tokens) }
+    return mostInCodes + 1
+  }
+
   /// ‖a − b‖ ÷ ‖b‖; infinite where a number is not finite.
   static func difference(_ a: [Float], _ b: [Float]) -> Double {
     guard a.count == b.count, !a.isEmpty else { return .infinity }

@@ -54,6 +54,8 @@ import KernelTable
 
   /// Whether queries and probabilities are rounded to bf16 where they meet keys and values of that type.
   package var dotsPairs: Bool { instructionSet == .avx512bf16 && traits.dotsPairs }
+  /// Rows of a request over one KV head, counting query heads, that meet quantised pages as integers.
+  package static var mostRowsInCodes: Int { Plan.mostRowsInCodes }
 
   /// Whether queries must be turned as the stored keys were.
   package enum RotationRule: Sendable {
