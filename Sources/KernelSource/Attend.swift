@@ -3,6 +3,8 @@ import KernelTable
 
 /// Where an `attend` call keeps what it needs beside the task: all in the task's scratch.
 struct Scratch {
+  /// How the rows below have been prepared; at the start of the scratch, where a task that continues finds it.
+  var prepared: UnsafeMutablePointer<PreparedRows>
   /// Prepared query rows, `[row][rowBytes]`.
   var queries: UnsafeMutableRawPointer
   var queryRowBytes: Int
@@ -38,9 +40,10 @@ struct Scratch {
   @inline(__always)
   init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int, valueWidth: Int) {
     let padded = LeafTask.paddedKeyWidth(keyWidth)
-    queries = start
+    prepared = start.assumingMemoryBound(to: PreparedRows.self)
+    queries = start + 64
     queryRowBytes = padded * 4
-    lanes = (start + rowCount * padded * 4).assumingMemoryBound(to: Float.self)
+    lanes = (queries + rowCount * padded * 4).assumingMemoryBound(to: Float.self)
     nearest = lanes + rowCount * 16
     scores = nearest + (rowCount + 15) / 16 * 16
     let block = LeafTask.rowsPerBlock
@@ -58,6 +61,13 @@ struct Scratch {
     probabilityFactors = keyFactors + block * padded * 2
     lanesBefore = (probabilityFactors + block * 128).assumingMemoryBound(to: Float.self)
   }
+}
+
+/// For which run of anchors query rows have been prepared, and in which of the forms of `prepareRows`.
+struct PreparedRows {
+  var run: Int32
+  var asFloats: Bool
+  var inOrder: Bool
 }
 
 /// A page as the tiles of an entry read it: as stored, or keys or values widened to f32.
@@ -135,8 +145,9 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
-  var prepared: Int32 = -1
-  var isPreparedInOrder = false
+  if !task.pointee.continues {
+    scratch.prepared.pointee = PreparedRows(run: -1, asFloats: false, inOrder: false)
+  }
   var first = 0
   while first < task.pointee.entryCount {
     let head = task.pointee.entries + first
@@ -156,10 +167,10 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
     { end += 1 }
-    if run != prepared || isInOrder != isPreparedInOrder {
+    let prepared = scratch.prepared.pointee
+    if run != prepared.run || isTurned != prepared.asFloats || isInOrder != prepared.inOrder {
       prepareRows(task, scratch, Int(run), asFloats: isTurned, inOrder: isInOrder)
-      prepared = run
-      isPreparedInOrder = isInOrder
+      scratch.prepared.pointee = PreparedRows(run: run, asFloats: isTurned, inOrder: isInOrder)
     }
     if isTurned || widensCodes || (isMany && widens(task)) {
       if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {

@@ -78,6 +78,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var group: Int
   /// Position of each query token, `[rowCount / group]`.
   package var positions: UnsafePointer<Int>
+  /// Whether the scratch is as the task of another leaf left it that had the same rows: what it prepared need not be prepared again.
+  package var continues: Bool
   /// One byte per row, not 0 for a row that this leaf contributes nothing to: its state becomes (−∞, 0, 0); nil for none.
   package var hiddenRows: UnsafePointer<UInt8>?
 
@@ -166,7 +168,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   /// Floats of a prepared query row.
   package static func paddedKeyWidth(_ keyWidth: Int) -> Int { (keyWidth + 15) / 16 * 16 + 16 }
 
-  /// Bytes of scratch for this many rows: prepared queries, partial sums, a block of scores, two rows in
+  /// Bytes of scratch for this many rows: what has been prepared and how, partial sums, a block of scores, two rows in
   /// preparation, a page in f32, and what meets quantised pages: queries and probabilities in 16 bits, three factors
   /// for each row, four queries times the scales of their channels; and the partial sums of a block.
   package static func scratchBytes(rowCount: Int, keyWidth: Int, valueWidth: Int) -> Int {
@@ -174,7 +176,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     let rows = rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64
     let page = unsafe pageFloats(keyWidth) + pageFloats(valueWidth)
     let coded = unsafe rowsPerBlock * (padded * 2 + 128 + 12 + 64) + 4 * padded * 4
-    return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + coded + 256
+    return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + coded + 320
   }
 
   /// Most rows whose scores for one page stand beside each other.
@@ -200,6 +202,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe self.rowCount = rowCount
     unsafe self.group = group
     unsafe self.positions = positions
+    unsafe continues = false
     unsafe hiddenRows = nil
     unsafe self.entries = entries
     unsafe self.entryCount = entryCount

@@ -43,6 +43,7 @@ enum TileRunner {
   ) {
     let (stack, stateFloats, rowCount) = unsafe (scratch.stack, job.stateFloats, job.rowCount)
     var waiting = MergeStack()
+    var continues = false
     for leafIndex in tile.firstLeaf..<(tile.firstLeaf + tile.leafCount) {
       let leaf = unsafe run.pointee.leaves[leafIndex]
       while waiting.joinsTop(before: leaf.number) {
@@ -62,7 +63,8 @@ enum TileRunner {
         unsafe attend(
           run, job: job, leaf: leaf,
           hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
-          scratch: scratch)
+          scratch: scratch, continues: continues)
+        continues = true
       }
       waiting.push(leaf.number)
     }
@@ -98,9 +100,11 @@ enum TileRunner {
     unsafe run.pointee.kernels.merge(&task)
   }
 
+  /// One leaf; `continues` if the one before, of the same rows, was the last to use the kernel's scratch.
   static func attend(
     _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf,
-    hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: TileScratch
+    hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: TileScratch,
+    continues: Bool = false
   ) {
     let shape = unsafe run.pointee.shape
     let settings = unsafe run.pointee.settings
@@ -133,6 +137,7 @@ enum TileRunner {
       unsafe task.entryMasses =
         records + job.firstRecord + (leaf.firstEntry - job.firstNoted) * job.rowCount
     }
+    unsafe task.continues = continues
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns
     unsafe task.keyCode = settings.keyCode
