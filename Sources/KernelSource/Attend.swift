@@ -3,8 +3,8 @@ import KernelTable
 
 /// Where an `attend` call keeps what it needs beside the task: all in the task's scratch.
 struct Scratch {
-  /// How the rows below have been prepared; at the start of the scratch, where a task that continues finds it.
-  var prepared: UnsafeMutablePointer<PreparedRows>
+  /// What `queries` and `seen` hold; at the start of the scratch, where a task that continues finds it.
+  var contents: UnsafeMutablePointer<ScratchContents>
   /// Prepared query rows, `[row][rowBytes]`.
   var queries: UnsafeMutableRawPointer
   var queryRowBytes: Int
@@ -40,7 +40,7 @@ struct Scratch {
   @inline(__always)
   init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int, valueWidth: Int) {
     let padded = LeafTask.paddedKeyWidth(keyWidth)
-    prepared = start.assumingMemoryBound(to: PreparedRows.self)
+    contents = start.assumingMemoryBound(to: ScratchContents.self)
     queries = start + 64
     queryRowBytes = padded * 4
     lanes = (queries + rowCount * padded * 4).assumingMemoryBound(to: Float.self)
@@ -63,11 +63,14 @@ struct Scratch {
   }
 }
 
-/// For which run of anchors query rows have been prepared, and in which of the forms of `prepareRows`.
-struct PreparedRows {
-  var run: Int32
-  var asFloats: Bool
-  var inOrder: Bool
+/// What a scratch holds that need not be computed again.
+struct ScratchContents {
+  /// For which run of anchors query rows have been prepared, −1 for none, and in which of the forms of `prepareRows`.
+  var run: Int32 = -1
+  var asFloats = false
+  var inOrder = false
+  /// Rows of a block that are down as seeing all of an entry.
+  var wholeRows = 0
 }
 
 /// A page as the tiles of an entry read it: as stored, or keys or values widened to f32.
@@ -145,9 +148,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
-  if !task.pointee.continues {
-    scratch.prepared.pointee = PreparedRows(run: -1, asFloats: false, inOrder: false)
-  }
+  if !task.pointee.continues { scratch.contents.pointee = ScratchContents() }
   var first = 0
   while first < task.pointee.entryCount {
     let head = task.pointee.entries + first
@@ -167,10 +168,12 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
     { end += 1 }
-    let prepared = scratch.prepared.pointee
-    if run != prepared.run || isTurned != prepared.asFloats || isInOrder != prepared.inOrder {
+    let contents = scratch.contents.pointee
+    if run != contents.run || isTurned != contents.asFloats || isInOrder != contents.inOrder {
       prepareRows(task, scratch, Int(run), asFloats: isTurned, inOrder: isInOrder)
-      scratch.prepared.pointee = PreparedRows(run: run, asFloats: isTurned, inOrder: isInOrder)
+      scratch.contents.pointee.run = run
+      scratch.contents.pointee.asFloats = isTurned
+      scratch.contents.pointee.inOrder = isInOrder
     }
     if isTurned || widensCodes || (isMany && widens(task)) {
       if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {
@@ -221,29 +224,17 @@ func attendEntry(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
-  var isWhole = true
-  var anyone = false
+  let isWhole = seesAll(task, entry.pointee, firstRow, rows)
   var row = 0
-  var token = firstRow / task.pointee.group
-  // Rows of the block up to the next token's.
-  var end = (token + 1) * task.pointee.group - firstRow
-  while row < rows {
-    let slots = visibleSlots(
-      entry.pointee, task.pointee.positions[token], task.pointee.visibility)
-    while row < rows && row < end {
-      var own = slots
-      if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
-        own = SlotRange(low: 64, high: 0)
-      }
-      scratch.seen[row] = own
-      if own.low > 0 || own.high < 64 { isWhole = false }
-      if own.low < own.high { anyone = true }
-      row += 1
+  if isWhole {
+    while scratch.contents.pointee.wholeRows < rows {
+      scratch.seen[scratch.contents.pointee.wholeRows] = SlotRange(low: 0, high: 64)
+      scratch.contents.pointee.wholeRows += 1
     }
-    token += 1
-    end += task.pointee.group
+  } else {
+    scratch.contents.pointee.wholeRows = 0
+    guard findSeen(task, scratch, entry.pointee, firstRow, rows) else { return }
   }
-  guard anyone else { return }
   if page.keyCode.isNone {
     computeScores(task, scratch, page, firstRow, rows, tileRows)
   } else {
@@ -275,6 +266,50 @@ func attendEntry(
       row += tileRows
     }
   }
+}
+
+/// Whether all rows of a block see all slots of an entry.
+@inline(__always)
+func seesAll(
+  _ task: UnsafePointer<LeafTask>, _ entry: LeafEntry, _ firstRow: Int, _ rows: Int
+) -> Bool {
+  if entry.firstSlot > 0 || entry.endSlot < 64 || task.pointee.hiddenRows != nil { return false }
+  var token = firstRow / task.pointee.group
+  let last = (firstRow + rows - 1) / task.pointee.group
+  while token <= last {
+    let slots = visibleSlots(entry, task.pointee.positions[token], task.pointee.visibility)
+    if slots.low > 0 || slots.high < 64 { return false }
+    token += 1
+  }
+  return true
+}
+
+/// Writes down what each row of a block sees of an entry; false if none sees anything.
+@inline(__always)
+func findSeen(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: LeafEntry, _ firstRow: Int,
+  _ rows: Int
+) -> Bool {
+  var anyone = false
+  var row = 0
+  var token = firstRow / task.pointee.group
+  // Rows of the block up to the next token's.
+  var end = (token + 1) * task.pointee.group - firstRow
+  while row < rows {
+    let slots = visibleSlots(entry, task.pointee.positions[token], task.pointee.visibility)
+    while row < rows && row < end {
+      var own = slots
+      if let hidden = task.pointee.hiddenRows, hidden[firstRow + row] != 0 {
+        own = SlotRange(low: 64, high: 0)
+      }
+      scratch.seen[row] = own
+      if own.low < own.high { anyone = true }
+      row += 1
+    }
+    token += 1
+    end += task.pointee.group
+  }
+  return anyone
 }
 
 /// scores = queries × keys, in blocks of keys that stay in L1 while several tiles pass.

@@ -25,7 +25,13 @@ func advance(
   let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
   var sum = attention_load(lanes)
   if attention_any_above(highest, maximum.pointee + maximumSlack) != 0 {
-    sum = rescale(sum, attention_largest(highest), maximum, output, outputStride)
+    let best = attention_largest(highest)
+    if maximum.pointee == -.infinity {
+      // Nothing has been summed that could shrink.
+      maximum.pointee = best
+    } else {
+      sum = rescale(sum, best, maximum, output, outputStride)
+    }
   }
   let m = maximum.pointee
   if m == -.infinity && attention_any_unordered(highest) == 0 {
@@ -41,15 +47,15 @@ func advance(
     return
   }
   let top = attention_splat(m)
-  let p0 = attention_exp2(attention_subtract(s0, top))
-  let p1 = attention_exp2(attention_subtract(s1, top))
-  let p2 = attention_exp2(attention_subtract(s2, top))
-  let p3 = attention_exp2(attention_subtract(s3, top))
   #if KERNELS_AVX512BF16
   if let rounded {
+    let early = attention_pack_bfloats(
+      attention_exp2_for_bfloat(attention_subtract(s0, top)),
+      attention_exp2_for_bfloat(attention_subtract(s1, top)))
+    let late = attention_pack_bfloats(
+      attention_exp2_for_bfloat(attention_subtract(s2, top)),
+      attention_exp2_for_bfloat(attention_subtract(s3, top)))
     // ℓ sums what multiplies V, so that the weights of a row add up to one.
-    let early = attention_pack_bfloats(p0, p1)
-    let late = attention_pack_bfloats(p2, p3)
     attention_store_pairs(rounded, early)
     attention_store_pairs(rounded + 32, late)
     let ones = Pairs(repeating: 0x3f80_3f80)
@@ -58,6 +64,10 @@ func advance(
     return
   }
   #endif
+  let p0 = attention_exp2(attention_subtract(s0, top))
+  let p1 = attention_exp2(attention_subtract(s1, top))
+  let p2 = attention_exp2(attention_subtract(s2, top))
+  let p3 = attention_exp2(attention_subtract(s3, top))
   attention_store(scores, p0)
   attention_store(scores + 16, p1)
   attention_store(scores + 32, p2)

@@ -111,6 +111,15 @@ ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
   return x == x ? r : x;
 #endif
 }
+#if defined(__AVX512BF16__)
+/* The same for results that are rounded to bf16: of degree 4, relative error 2.9e-6 where rounding leaves up to 2^-9. */
+ATTENTION_INLINE attention_f32x16 attention_exp2_for_bfloat(attention_f32x16 x) {
+  attention_f32x16 f = (attention_f32x16)_mm512_reduce_ps((__m512)x, 9);
+  attention_f32x16 p = ATTENTION_STEP((attention_f32x16)(0x1.b7f756p-7f), f, 0x1.abf85ap-5f);
+  p = ATTENTION_STEP(ATTENTION_STEP(ATTENTION_STEP(p, f, 0x1.ee2452p-3f), f, 0x1.62d6c6p-1f), f, 1.0f);
+  return (attention_f32x16)_mm512_scalef_ps((__m512)p, (__m512)x);
+}
+#endif
 
 /* ---- f16 ---- */
 ATTENTION_INLINE attention_f32x16 attention_load_half(const void *p) {
