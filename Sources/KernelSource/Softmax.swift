@@ -7,15 +7,15 @@ struct SlotRange {
   var high: Int
 }
 
-/// How far scores may lie above m, in units of log2, before it follows: p stays below 2^8, exact as ever, and after its first
-/// page a leaf hardly ever rescales what it has summed.
+/// How far scores may lie above m, in units of log2, before it follows: after its first page a leaf hardly ever rescales what it
+/// has summed. p stays below 2^8 and as exact as ever; sums of values beyond 2^120 might overflow.
 @inline(__always) var maximumSlack: Float { 8 }
 
 /// Advances one row's softmax by the 64 scores at `scores`, which become probabilities.
 ///
 /// Returns without touching the state where the row sees nothing. Otherwise ℓ += Σ p, after m ← max and rescaling of ℓ and o
-/// where a score is far above m (`maximumSlack`); unseen slots get p = 0 by selection, so nothing that stands there enters. Milakov & Gimelshein
-/// 2018, arXiv:1805.02867, algorithm 3, in units of log2.
+/// where a score is far above m (`maximumSlack`); unseen slots get p = 0 by selection, so nothing that stands there enters.
+/// Milakov & Gimelshein 2018, arXiv:1805.02867, algorithm 3, in units of log2.
 @inline(__always)
 func advance(
   _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
@@ -34,7 +34,10 @@ func advance(
     }
   }
   let m = maximum.pointee
-  if m == -.infinity && attention_any_unordered(highest) == 0 {
+  // A maximum of vectors may lose a NaN, a sum does not.
+  if m == -.infinity
+    && attention_any_unordered(attention_add(attention_add(s0, s1), attention_add(s2, s3))) == 0
+  {
     // Nothing visible so far, or scores of −∞ only: the row weighs nothing.
     attention_store(scores, Vector())
     attention_store(scores + 16, Vector())

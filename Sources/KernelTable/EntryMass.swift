@@ -2,7 +2,8 @@
 ///
 /// The row's probabilities over the entry sum to `sum`·2^(`maximum` − m) ÷ ℓ, with m and ℓ of the whole row.
 package struct EntryMass: Sendable, Equatable, BitwiseCopyable {
-  /// In units of log2; −∞ where the row has seen nothing so far.
+  /// What scores are relative to, in units of log2: the row's m after the entry, the largest score so far or up to 8 less; −∞
+  /// where the row has seen nothing so far.
   package var maximum: Float
   /// Σ 2^(score − maximum) over the slots of the entry; 0 where the row sees none of them.
   package var sum: Float

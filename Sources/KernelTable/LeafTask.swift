@@ -61,8 +61,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
 ///
 /// Row r belongs to query token `r / group` and to query head `r % group` of the KV head's group.
 /// The kernel writes the softmax state of the leaf, not merged with anything:
-/// `maxima[r]` in units of log2 (score × log2 e, ALiBi included; −∞ where no key was visible),
-/// `denominators[r]` = Σ 2^(score − maximum), `outputs[r][0..<valueWidth]` = Σ 2^(score − maximum)·v.
+/// `maxima[r]` = m in units of log2 (score × log2 e, ALiBi included), the largest score or up to 8 less, so no bound of
+/// scores; −∞ where no key was visible; `denominators[r]` = Σ 2^(score − m), `outputs[r][0..<valueWidth]` = Σ 2^(score − m)·v.
 ///
 /// Order of a score: scale·q·k → softcap → + ALiBi → mask (Documentation/Kernels.md).
 @unsafe package struct LeafTask {

@@ -294,6 +294,13 @@ struct AnswerCheckerTests {
     #expect(LogitComparison.tokens(ofPrompt: 512, mostInCodes: 8) == 9)
     #expect(LogitComparison.tokens(ofPrompt: 9, mostInCodes: 8) == 9)
     #expect(LogitComparison.tokens(ofPrompt: 8, mostInCodes: 8) == 4)
+    // Nothing is compared with itself.
+    func isChecked(_ rows: Int, _ compared: Int, _ most: Int?) -> Bool {
+      LogitComparison.hasOtherWay(rows: rows, compared: compared, mostInCodes: most)
+    }
+    #expect(isChecked(1, 4, nil) && isChecked(2, 2, nil) && isChecked(1, 4, 2))
+    #expect(isChecked(512, 9, 8) && isChecked(8, 4, 8))
+    #expect(!isChecked(1, 4, 1) && !isChecked(9, 9, 8) && !isChecked(3, 3, 4))
   }
 
   @Test("logits are compared by their relative distance")

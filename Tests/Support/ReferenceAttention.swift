@@ -183,7 +183,11 @@ package struct ReferenceAttention: Sendable {
     var (errors, largest, meanError, squares) = ([Double](), 0.0, 0.0, 0.0)
     for (score, scoreError) in zip(scores, scoreErrors) {
       let weight = exp(score - maximum) / total
-      let error = scoreError + u * (maximum - score) + u * (5 * Double(rescalings) + 3)
+      let error =
+        scoreError + u * max(maximum - score, Units.slack)
+        + u
+        * (5 * Double(rescalings) + 3
+          + (arithmetic.roundsProbabilities ? Units.shortExponential : 0))
       weights.append(weight)
       errors.append(error)
       largest = max(largest, error)

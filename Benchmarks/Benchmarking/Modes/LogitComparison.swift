@@ -1,10 +1,11 @@
 import Models
 import StreamingAttention
 
-/// Logits of the same token, once from steps of one token and once from a step of many.
+/// Logits of the same token, once from the steps that are timed and once from steps that are cut otherwise.
 ///
-/// A model's answer over synthetic keys is known to nobody; but the two ways go through different kernels and must
-/// agree up to rounding, which is how a model's runs check themselves.
+/// A model's answer over synthetic keys is known to nobody; but two ways of cutting go through different kernels and must
+/// agree up to rounding, which is how a model's runs check themselves. Where nothing is quantised one of them is a token at a
+/// time; codes are met by integers in steps of few rows and in f32 in steps of many, so there both have few rows or both have many.
 enum LogitComparison {
   /// Tokens that both ways read before they are compared.
   static let tokens = 4
@@ -29,6 +30,13 @@ enum LogitComparison {
     return mostInCodes + 1
   }
 
+  /// Whether there is a second way to read the `compared` tokens of a step of `rows`: where there are codes, a step of so few rows, or
+  /// of a group of heads so large, may have none. Such a run checks nothing, and its record says so by leaving `selfCheck` out.
+  static func hasOtherWay(rows: Int, compared: Int, mostInCodes: Int?) -> Bool {
+    guard let mostInCodes else { return true }
+    return rows == 1 ? mostInCodes > 1 : compared < rows
+  }
+
   /// ‖a − b‖ ÷ ‖b‖; infinite where a number is not finite.
   static func difference(_ a: [Float], _ b: [Float]) -> Double {
     guard a.count == b.count, !a.isEmpty else { return .infinity }
@@ -42,12 +50,14 @@ enum LogitComparison {
     return difference.isFinite ? difference : .infinity
   }
 
-  /// The largest difference that rounding explains.
+  /// The largest difference that rounding explains where sums are taken in another order, as they are if one of the two ways grows
+  /// the leaves of a sequence earlier than the other (Documentation/Attention.md); elsewhere the two have the same bits, and the
+  /// difference is 0.
   ///
   /// Each layer rounds what it reads and writes twice (attention and feed-forward) to the narrowest type's u: as
   /// independent errors these add up to u·√(2·layers) of the stream. They are let grow twofold on the way, through
-  /// normalisations and the softmax. Codes are the same for both; queries and probabilities that meet those of int4 are off by
-  /// 3 ÷ 127 (`PlainCheck`), those that meet int8 by less than f16.
+  /// normalisations and the softmax. A rounding that goes the other way moves queries and probabilities that meet codes of int4 by
+  /// 3 ÷ 127 at most (`PlainCheck`), those that meet int8 by less than f16.
   static func tolerance(layers: Int, narrowest: ElementType) -> Double {
     let unit =
       switch narrowest {

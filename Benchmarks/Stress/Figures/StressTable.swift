@@ -99,7 +99,7 @@ package enum StressTable {
     return [
       "decode of the \(history.sequences) longest after this: "
         + "\(DecimalText.short(history.gigabytesPerSecond)) GB/s, "
-        + "\(DecimalText.fixed(history.ratio, 3)) of sequences that only grew; "
+        + "\(DecimalText.fixed(history.ratio, 3)) of sequences that grew and forked alike; "
         + "\(DecimalText.fixed(history.turnsPer2048Slots, 2)) turns per 2,048 slots, "
         + "pages \(DecimalText.fixed(history.pageFill, 2)) full"
     ]

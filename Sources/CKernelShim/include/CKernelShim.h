@@ -214,7 +214,8 @@ ATTENTION_INLINE void attention_store_bfloat(void *p, attention_f32x16 v) {
 }
 #if defined(__AVX512BF16__)
 #define ATTENTION_HAS_BFLOAT_DOT 1
-/* 32 numbers in bf16: in pairs of a first and a second one, or those of a first. */
+/* 32 numbers in bf16: lane i a first and a second one, as attention_pair but for denormals, which become 0; or all of one vector,
+   then all of another. */
 ATTENTION_INLINE attention_u32x16 attention_pair_bfloats(attention_f32x16 first, attention_f32x16 second) {
   __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
   __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));

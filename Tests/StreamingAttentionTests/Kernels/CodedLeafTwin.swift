@@ -188,7 +188,8 @@ struct CodedLeafTwin {
     var (weights, errors, total, moved) = ([Double](), [Double](), 0.0, 0.0)
     for one in seen {
       let weight = exp(one.score - maximum)
-      var error = weight * (one.error + u * (maximum - one.score + 8 + rescalings))
+      // As `ReferenceArithmetic` has it: 8·ln 2 for scores above m, 3 for 2^x.
+      var error = weight * (one.error + u * (max(maximum - one.score, 5.6) + 3 + rescalings))
       // Turned entries keep their values in codes.
       if isRounded && leaf.entries[one.entry].isCoded {
         error += half * exp(pageMaxima[one.entry] - maximum)

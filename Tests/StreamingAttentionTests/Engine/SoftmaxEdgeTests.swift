@@ -1,0 +1,113 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import StreamingAttention
+
+@Suite("The softmax of a leaf at its edges")
+struct SoftmaxEdgeTests {
+  /// Scores climb, or fall, by about as much as they may lie above m before it follows (8 in units of log2): in some pages a bit
+  /// less, in others a bit more.
+  static let climbs: [AttentionCase] = AttentionFactors.instructionSets.flatMap { set in
+    AttentionFactors.types.flatMap { type in
+      [4.2, 4.4, -4.2].map { step in
+        var example = AttentionCase(
+          instructionSet: set, keyType: type, valueType: type, positions: .none, group: 3,
+          keyWidth: 59, valueWidth: 45, length: 650, rows: 7, seed: 41)
+        // 10·step ÷ √59·log2 e: 7.9 and 8.3 a page, beside noise of 1.4.
+        for head in 0..<example.queryHeads {
+          for row in 0..<example.rows {
+            example.planted.append(
+              .init(part: .query, index: row, channel: head * 59 + 3, number: 10))
+          }
+        }
+        for page in 0..<10 {
+          for head in 0..<example.kvHeads {
+            let number = Float(step * Double(step > 0 ? page : page - 9))
+            example.planted.append(
+              .init(part: .key, index: page * 64 + 11, channel: head * 59 + 3, number: number))
+          }
+        }
+        return example
+      }
+    }
+  }
+
+  @Test("scores may climb by less or more than m lets them", arguments: climbs)
+  func climb(_ example: AttentionCase) throws {
+    var worst = WorstCase()
+    try worst.try(example)
+  }
+
+  @Test(
+    "NaN among few keys reaches the rows that see it",
+    arguments: AttentionEdgeTests.kinds, [1, 16, 48, 49, 64, 65])
+  func nanAmongFew(_ kind: AttentionCase, _ length: Int) throws {
+    var example = kind
+    (example.length, example.rows) = (length, min(length, 3))
+    for part in [AttentionCase.Planted.Part.key, .query] {
+      var marked = example
+      // The first key of the second KV head; the second head's first query.
+      let (channel, heads) = part == .key ? (59 + 7, 3..<6) : (59 + 7, 1..<2)
+      marked.planted = [.init(part: part, index: 0, channel: channel, number: .nan)]
+      let (_, result) = try EngineHarness(marked).run(marked)
+      for index in result.logSumExp.indices {
+        let (row, head) = (index / example.queryHeads, index % example.queryHeads)
+        let isMarked = heads.contains(head) && (part == .key || row == 0)
+        #expect(result.logSumExp[index].isNaN == isMarked, "\(part) row \(row) head \(head)")
+        #expect(result.output(index).allSatisfy { $0.isNaN == isMarked })
+      }
+    }
+  }
+
+  @Test("where probabilities are rounded to bf16, they are those of 2^x")
+  func roundedProbabilities() throws {
+    guard InstructionSet.avx512bf16.isAvailable else { return }
+    let heads = 64
+    let cache = try KVCache(
+      layers: [
+        LayerShape(
+          kvHeads: 1, keyWidth: 16, valueWidth: 16, keyType: .bfloat16, valueType: .bfloat16,
+          keyPositions: .none, retention: .everything)
+      ], stripes: [nil], memoryLimit: 1 << 24)
+    let engine = try AttentionEngine(
+      cache: cache, layers: [LayerAttention(queryHeads: heads, scale: 1)],
+      workers: Workers(count: 1), instructionSet: .avx512bf16,
+      traits: ProcessorTraits(requests: .none, widensPages: false, dotsPairs: true))
+    let sequence = try cache.makeSequence()
+    // One key of score 0 and one of score −y, whose values tell them apart.
+    var keys = [Float](repeating: 0, count: 32)
+    var values = keys
+    (keys[16], keys[17], values[0], values[17]) = (-1, -1, 1, 1)
+    var different = 0
+    for start in 0..<80 {
+      // y in steps of 1 ÷ 256: both parts are numbers of bf16.
+      let exponents = (0..<heads).map { Double(start * heads + $0) / 256 }
+      var queries = [Float](repeating: 0, count: heads * 16)
+      for (head, y) in exponents.enumerated() {
+        queries[head * 16] = Float(y.rounded(.down) / M_LOG2E)
+        queries[head * 16 + 1] = Float((y - y.rounded(.down)) / M_LOG2E)
+      }
+      try engine.begin([StepRequest(sequence, appending: start == 0 ? 2 : 0, querying: 1)])
+      if start == 0 { try engine.append(layer: 0, keys: keys.span, values: values.span) }
+      var output = [Float](repeating: .nan, count: heads * 16)
+      var logSumExp = [Float](repeating: .nan, count: heads)
+      var outputSpan = output.mutableSpan
+      var lseSpan = logSumExp.mutableSpan
+      _ = try engine.attend(
+        layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan)
+      engine.commit()
+      for (head, y) in exponents.enumerated() {
+        // 1 ÷ (1 + p) and p ÷ (1 + p): their quotient is off by 2⁻²³ at most, and numbers of bf16 lie 2⁻⁸ apart.
+        let found = output[head * 16 + 1] / output[head * 16]
+        let exact = exp2(-y)
+        // The polynomial is off by 2.9e-6, the last product by 2⁻²⁴: a tie that near may go either way.
+        let allowed = [1 - 3e-6, 1 + 3e-6].map {
+          Float(bitPattern: UInt32(SlotTwin.bfloat16(Float(exact * $0))) << 16)
+        }
+        if !allowed.contains(where: { abs(found / $0 - 1) < 0x1p-20 }) { different += 1 }
+      }
+    }
+    #expect(different == 0)
+  }
+}
