@@ -71,6 +71,9 @@ struct ScratchContents {
   var inOrder = false
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0
+  /// The positions of the task's query tokens lie between these.
+  var lowest = Int.max
+  var highest = Int.min
 }
 
 /// A page as the tiles of an entry read it: as stored, or keys or values widened to f32.
@@ -148,7 +151,10 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
-  if !task.pointee.continues { scratch.contents.pointee = ScratchContents() }
+  if !task.pointee.continues {
+    scratch.contents.pointee = ScratchContents()
+    boundPositions(task, scratch)
+  }
   var first = 0
   while first < task.pointee.entryCount {
     let head = task.pointee.entries + first
@@ -224,7 +230,7 @@ func attendEntry(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
-  let isWhole = seesAll(task, entry.pointee, firstRow, rows)
+  let isWhole = seesAll(task, scratch, entry.pointee, firstRow, rows)
   var row = 0
   if isWhole {
     while scratch.contents.pointee.wholeRows < rows {
@@ -252,7 +258,7 @@ func attendEntry(
     addCoded(task, scratch, page, firstRow, rows, tileRows)
     return
   }
-  advanceRows(task, scratch, page, firstRow, rows)
+  advanceRows(task, scratch, page, firstRow, rows, isWhole)
   if isWhole {
     addSlots(
       task, scratch, page, firstRow, 0, rows, tileRows, 0, page.valueElement.isBFloat16 ? 32 : 64,
@@ -268,17 +274,39 @@ func attendEntry(
   }
 }
 
+/// Notes between which positions the task's query tokens stand.
+@inline(__always)
+func boundPositions(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch) {
+  var token = 0
+  while token < task.pointee.rowCount / task.pointee.group {
+    let position = task.pointee.positions[token]
+    if position < scratch.contents.pointee.lowest { scratch.contents.pointee.lowest = position }
+    if position > scratch.contents.pointee.highest { scratch.contents.pointee.highest = position }
+    token += 1
+  }
+}
+
+/// Whether a query at `position` sees all slots of an entry.
+@inline(__always)
+func seesAll(_ task: UnsafePointer<LeafTask>, _ entry: LeafEntry, _ position: Int) -> Bool {
+  let slots = visibleSlots(entry, position, task.pointee.visibility)
+  return slots.low == 0 && slots.high == 64
+}
+
 /// Whether all rows of a block see all slots of an entry.
 @inline(__always)
 func seesAll(
-  _ task: UnsafePointer<LeafTask>, _ entry: LeafEntry, _ firstRow: Int, _ rows: Int
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: LeafEntry, _ firstRow: Int,
+  _ rows: Int
 ) -> Bool {
   if entry.firstSlot > 0 || entry.endSlot < 64 || task.pointee.hiddenRows != nil { return false }
+  // Both ends of what a query sees rise with its position.
+  let contents = scratch.contents.pointee
+  if seesAll(task, entry, contents.lowest) && seesAll(task, entry, contents.highest) { return true }
   var token = firstRow / task.pointee.group
   let last = (firstRow + rows - 1) / task.pointee.group
   while token <= last {
-    let slots = visibleSlots(entry, task.pointee.positions[token], task.pointee.visibility)
-    if slots.low > 0 || slots.high < 64 { return false }
+    if !seesAll(task, entry, task.pointee.positions[token]) { return false }
     token += 1
   }
   return true
@@ -391,18 +419,46 @@ func finishScores(
 @inline(__always)
 func advanceRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int
+  _ rows: Int, _ isWhole: Bool
 ) {
-  let rounds = dotsPairs(task) && page.valueElement.isBFloat16
+  let rounded =
+    dotsPairs(task) && page.valueElement.isBFloat16 ? scratch.rounded : nil
+  if !isWhole || page.ahead.next != 0 {
+    var row = 0
+    while row < rows {
+      let at = firstRow + row
+      let stride = task.pointee.outputStride
+      if page.ahead.next != 0 { askSkipped(task, scratch, page, row, rows) }
+      advance(
+        scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
+        scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride,
+        rounded == nil ? nil : scratch.rounded + 64 * row)
+      row += 1
+    }
+  } else if let rounded {
+    advanceWhole(task, scratch, firstRow, rows, rounded)
+  } else {
+    advanceWhole(task, scratch, firstRow, rows, nil)
+  }
+}
+
+/// `advanceRows` for rows that see all of an entry, with nothing but that in the loop.
+@inline(__always)
+func advanceWhole(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ firstRow: Int, _ rows: Int,
+  _ rounded: UnsafeMutablePointer<UInt16>?
+) {
   let stride = task.pointee.outputStride
+  let outputs = task.pointee.outputs + firstRow * stride
+  let maxima = task.pointee.maxima + firstRow
+  let lanes = scratch.lanes + 16 * firstRow
   var row = 0
   while row < rows {
-    let at = firstRow + row
-    if page.ahead.next != 0 { askSkipped(task, scratch, page, row, rows) }
+    var target: UnsafeMutablePointer<UInt16>?
+    if let rounded { target = rounded + 64 * row }
     advance(
-      scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
-      scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride,
-      rounds ? scratch.rounded + 64 * row : nil)
+      scratch.scores + 64 * row, SlotRange(low: 0, high: 64), maxima + row, lanes + 16 * row,
+      outputs + row * stride, stride, target)
     row += 1
   }
 }
