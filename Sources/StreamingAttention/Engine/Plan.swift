@@ -127,7 +127,7 @@ struct Plan: ~Copyable {
   /// Whether a layer has frequencies that may follow the length of a sequence.
   var followsLength = false
   /// Query rows of one job at most: they stay in L2 beside a page, and share what it costs to widen one.
-  static let rowsPerJob = 192
+  static let rowsPerJob = 384
   /// Rows of a request over one KV head, counting query heads, that meet quantised pages as they are; more widen them.
   static let mostRowsInCodes = 12
 

@@ -199,15 +199,15 @@ struct ForkBitsTests {
     let trunk = try harness.fill(example, 4_096)
     let pageBytes = cache.layout(ofLayer: 0).pageBytes
     // Eight leaves of eight entries are shared; each fork has a page of its own.
-    for count in [1, 2, 8, 48, 100] {
+    for count in [1, 2, 8, 96, 100] {
       let forks = try (0..<count).map { _ in try cache.fork(trunk) }
       let requests = forks.map {
         HarnessRequest($0, example, tokens: 4_096..<4_097, rows: 4_096..<4_097)
       }
       let results = try harness.step(requests, commits: false)
       #expect(results.allSatisfy { $0 == results[0] })
-      // 48 forks have 192 rows for each KV head: a pass takes no more.
-      let passes = (count + 47) / 48
+      // 96 forks have 384 rows for each KV head: a pass takes no more.
+      let passes = (count + 95) / 96
       #expect(harness.report.keyValueBytesRead == 3 * (64 * passes + count) * pageBytes)
       for fork in forks { try cache.drop(fork) }
     }
