@@ -148,7 +148,8 @@ def ours(attend, comparison, operation, threads):
             "--prompt-length",
             str(0 if operation == "decode" else comparison.query_length),
         ]
-        command += ["--key-type", comparison.decode_types if operation == "decode" else "bf16"]
+        types = comparison.decode_types if operation == "decode" else "f16,bf16"
+        command += ["--key-type", types]
     else:
         command = [attend, "bench", operation, "--context", str(comparison.context)]
         types = comparison.decode_types if operation == "decode" else "f16,bf16"
@@ -163,6 +164,17 @@ def ours(attend, comparison, operation, threads):
     records = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
     wanted = [record for record in records if record["operation"] == operation]
     return [dict(record, engine=engines.OURS) for record in wanted]
+
+
+def read_limit(attend, threads):
+    """What memory reads now, in GB/s: it may move from minute to minute, and a peer's record says nothing of it."""
+    command = [attend, "bench", "limits", "--threads", str(threads), "--json"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    records = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    for record in records:
+        if record.get("limit") == "read" and record.get("threads") == threads:
+            return {"readLimitGigabytesPerSecond": record["best"]}
+    return {}
 
 
 def run_comparison(comparison, options, keep):
@@ -196,7 +208,8 @@ def run_comparison(comparison, options, keep):
                         if engine is None:
                             records = ours(options.attend, comparison, operation, options.threads)
                         else:
-                            records = [workers[engine].measure(operation, options.seconds)]
+                            record = workers[engine].measure(operation, options.seconds)
+                            records = [record | read_limit(options.attend, options.threads)]
                     except EngineError as failure:
                         progress(f"{label} failed: {failure}")
                         continue

@@ -5,8 +5,8 @@ import statistics
 import engines
 
 HEADER = """\
-| engine | ms, median (range over rounds) | tokens/s | error | ours is faster by | |
-|---|---|---|---|---|---|"""
+| engine | ms, median (range over rounds) | tokens/s | memory reads, GB/s | error | ours is faster by | |
+|---|---|---|---|---|---|---|"""
 
 
 def key_of(record):
@@ -34,6 +34,8 @@ class Row:
         self.error = next((error for error in errors if error is not None), None)
         self.foreign = max(record.get("foreignCPU", 0) for record in records)
         self.counts = all(record.get("steady", True) for record in records)
+        limits = [record.get("readLimitGigabytesPerSecond") for record in records]
+        self.limits = [limit for limit in limits if limit is not None]
 
     @property
     def speed(self):
@@ -57,7 +59,8 @@ def line(row, best_of_ours, is_model):
     notes = [] if row.counts else ["not steady"]
     if row.foreign > 0.06:
         notes.append(f"{row.foreign:.0%} foreign CPU")
-    cells = (name_of(row.key), span, speed, error, ratio, ", ".join(notes))
+    limits = f"{min(row.limits):.0f}–{max(row.limits):.0f}" if row.limits else ""
+    cells = (name_of(row.key), span, speed, limits, error, ratio, ", ".join(notes))
     return "| " + " | ".join(cells) + " |"
 
 

@@ -386,7 +386,7 @@ func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
 }
 
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
-/// memory little enough for what the first tile has asked for to arrive while the others multiply.
+/// memory little enough for what the first tile has asked for to arrive while the others multiply, and no less than how far it asks.
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, page.ahead.near) : 16_384
