@@ -271,9 +271,12 @@ def machine():
         if line.startswith("model name"):
             processor = line.split(":", 1)[1].strip()
             break
+    words = sys.argv[1:]
+    if words[:1] == ["--attend"]:  # which the tool has put there
+        words = words[2:]
     return {
         "operation": "machine",
-        "command": shlex.join(["tools/compare-peers", *sys.argv[1:]]),
+        "command": shlex.join(["tools/compare-peers", *words]),
         "processor": processor,
         "cpus": len(os.sched_getaffinity(0)),
         "memoryBytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
