@@ -167,7 +167,7 @@ def ours(attend, comparison, operation, threads):
 
 
 def read_limit(attend, threads):
-    """What memory reads now, in GB/s: it may move from minute to minute, and a peer's record says nothing of it."""
+    """What memory reads now, in GB/s: it may move from minute to minute."""
     command = [attend, "bench", "limits", "--threads", str(threads), "--json"]
     run = subprocess.run(command, capture_output=True, text=True)
     records = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]

@@ -7,8 +7,10 @@ struct SlotRange {
   var high: Int
 }
 
-/// How far scores may lie above m, in units of log2, before it follows: after its first page a leaf hardly ever rescales what it
-/// has summed. p stays below 2^8 and as exact as ever; sums of values beyond 2^120 might overflow.
+/// How far scores may lie above m, in units of log2, before it follows.
+///
+/// After its first page a leaf hardly ever rescales what it has summed. p stays below 2^8 and as exact as ever; sums of values
+/// beyond 2^120 might overflow.
 @inline(__always) var maximumSlack: Float { 8 }
 
 /// Advances one row's softmax by the 64 scores at `scores`, which become probabilities.

@@ -30,8 +30,10 @@ enum LogitComparison {
     return mostInCodes + 1
   }
 
-  /// Whether there is a second way to read the `compared` tokens of a step of `rows`: where there are codes, a step of so few rows, or
-  /// of a group of heads so large, may have none. Such a run checks nothing, and its record says so by leaving `selfCheck` out.
+  /// Whether there is a second way to read the `compared` tokens of a step of `rows`.
+  ///
+  /// Where there are codes, a step of so few rows, or of a group of heads so large, may have none. Such a run checks nothing, and its
+  /// record says so by leaving `selfCheck` out.
   static func hasOtherWay(rows: Int, compared: Int, mostInCodes: Int?) -> Bool {
     guard let mostInCodes else { return true }
     return rows == 1 ? mostInCodes > 1 : compared < rows
