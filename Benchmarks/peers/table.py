@@ -4,9 +4,16 @@ import statistics
 
 import engines
 
-HEADER = """\
-| engine | ms, median (range over rounds) | tokens/s | memory reads, GB/s | error | ours is faster by | |
-|---|---|---|---|---|---|---|"""
+COLUMNS = (
+    "engine",
+    "ms, median (range over rounds)",
+    "tokens/s",
+    "memory reads, GB/s",
+    "error",
+    "ours is faster by",
+    "",
+)
+HEADER = "| " + " | ".join(COLUMNS).rstrip() + " |\n|" + "---|" * len(COLUMNS)
 
 
 def key_of(record):
