@@ -556,8 +556,8 @@ func addSlots(
     var done = low
     while done < high {
       let count = high - done < blockRows ? high - done : blockRows
-      var ahead = ahead
-      if jumps && pageEnd - (panel + done * width * bytes) <= ahead.near { ahead.near += page.jump }
+      var asked = ahead
+      if jumps && pageEnd - (panel + done * width * bytes) <= ahead.near { asked.near += page.jump }
       var row = start
       while row < start + rows {
         multiply(
@@ -568,7 +568,7 @@ func addSlots(
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
             resultStride: padded, streams: page.streams,
-            ahead: asks(page, row - start, rows, tileRows) ? ahead : Ahead(),
+            ahead: asks(page, row - start, rows, tileRows) ? asked : Ahead(),
             dotsPairs: isRounded),
           element, adds: true)
         row += tileRows

@@ -43,9 +43,11 @@ func prepareRows(
     scaleRow(ordered, 0, 2 * pairs, rotaryFactor)
     scaleRow(ordered, 2 * pairs, width, factor)
     if pairs > 0 {
-      if let turns = task.pointee.tokenTurns { turn(ordered, turns + token * 2 * pairs, pairs) }
-      if run > 0, let turns = task.pointee.runTurns {
-        turn(ordered, turns + run * 2 * pairs, pairs)
+      if let turns = turnsOf(task.pointee.tokenTurns, token * 2 * pairs) {
+        turn(ordered, turns, pairs)
+      }
+      if run > 0, let turns = turnsOf(task.pointee.runTurns, run * 2 * pairs) {
+        turn(ordered, turns, pairs)
       }
     }
     let target = scratch.queries + row * scratch.queryRowBytes

@@ -51,7 +51,7 @@ struct CodedLeafTests {
           valueElement: StoredElement.allCases[(index + 2 * number) % 3], keyCode: keyCode,
           valueCode: valueCode, pairs: pairs, order: index % 2 == 0 ? .halves : .interleaved)
         leaf.group = [1, 3, 4, 8][(index + number) % 4]
-        leaf.nearAhead = number % 2 * 2048
+        leaf.nearAhead = [0, 2048, 8192][number % 3]
         leaf.entries = [(0..<64, true), (0..<64, true), (3..<61, true), (0..<50, false)]
         leaf.secondRun = number % 2 == 0 ? 2 : .max
         let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
