@@ -174,7 +174,7 @@ def read_limit(attend, threads):
     for record in records:
         if record.get("limit") == "read" and record.get("threads") == threads:
             return {"readLimitGigabytesPerSecond": record["best"]}
-    return {}
+    raise EngineError(f"attend bench limits ended with {run.returncode} and no read limit")
 
 
 def run_comparison(comparison, options, keep):

@@ -116,11 +116,6 @@ func widenPage(
     view.valueElement = .float32
     view.valueCode = .none
   }
-  if view.values == Raw(scratch.values) {
-    // What lies in cache has nothing to ask for.
-    view.ahead = Ahead()
-    view.jump = 0
-  }
   return view
 }
 

@@ -199,7 +199,7 @@ struct ForkBitsTests {
     let trunk = try harness.fill(example, 4_096)
     let pageBytes = cache.layout(ofLayer: 0).pageBytes
     // Eight leaves of eight entries are shared; each fork has a page of its own.
-    for count in [1, 2, 8, 96, 100] {
+    for count in [1, 2, 8, 48, 96, 100] {
       let forks = try (0..<count).map { _ in try cache.fork(trunk) }
       let requests = forks.map {
         HarnessRequest($0, example, tokens: 4_096..<4_097, rows: 4_096..<4_097)
