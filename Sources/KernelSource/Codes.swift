@@ -28,45 +28,127 @@ func blockBytes(_ format: CodeFormat) -> Int {
   codeBits(format) * 128 + (hasMinimum(format) ? 128 : 64)
 }
 
-/// f32 rows → codes of 8 bits.
+/// f32 rows → codes of 8 bits, eight blocks at a time.
 func quantizeRows(_ task: UnsafePointer<QuantizeTask>) {
-  var row = 0
-  while row < task.pointee.rowCount {
-    let from = task.pointee.source + row * task.pointee.sourceStride
-    var to = task.pointee.target + row * task.pointee.targetRowBytes
-    var at = 0
-    while at < task.pointee.width {
-      quantizeBlock(attention_load(from + at), attention_load(from + at + 16), to)
-      at += 32
-      to += 48
+  var memory = InlineArray<80, Float>(repeating: 0)
+  withUnsafeMutablePointer(to: &memory) { memory in
+    let scaling = BlockScaling(UnsafeMutableRawPointer(memory))
+    var next = BlockPlace(row: 0, at: 0)
+    while next.row < task.pointee.rowCount {
+      var place = next
+      var count = 0
+      while count < 8 && next.row < task.pointee.rowCount {
+        let from = task.pointee.source + next.row * task.pointee.sourceStride + next.at
+        scaling.largest[2 * count] = attention_largest_magnitude(attention_load(from))
+        scaling.largest[2 * count + 1] = attention_largest_magnitude(attention_load(from + 16))
+        next.advance(task.pointee.width)
+        count += 1
+      }
+      scaleBlocks(scaling)
+      var block = 0
+      while block < count {
+        quantizeBlock(
+          task.pointee.source + place.row * task.pointee.sourceStride + place.at, scaling, block,
+          task.pointee.target + place.row * task.pointee.targetRowBytes + place.at / 32 * 48)
+        place.advance(task.pointee.width)
+        block += 1
+      }
     }
-    row += 1
   }
 }
 
-/// 32 numbers → codes, two scales, and the sum of what the codes stand for.
-@inline(__always)
-func quantizeBlock(_ first: Vector, _ second: Vector, _ to: UnsafeMutableRawPointer) {
-  let firstScale = scale(first)
-  let secondScale = scale(second)
-  let firstCodes = attention_round_to_integers(
-    attention_multiply(first, attention_splat(firstScale == 0 ? 0 : 1 / firstScale)))
-  let secondCodes = attention_round_to_integers(
-    attention_multiply(second, attention_splat(secondScale == 0 ? 0 : 1 / secondScale)))
-  attention_store_bytes(to, firstCodes)
-  attention_store_bytes(to + 16, secondCodes)
-  to.storeBytes(of: firstScale, toByteOffset: 32, as: Float.self)
-  to.storeBytes(of: secondScale, toByteOffset: 36, as: Float.self)
-  to.storeBytes(
-    of: firstScale * Float(attention_sum_integers(firstCodes)) + secondScale
-      * Float(attention_sum_integers(secondCodes)), toByteOffset: 40, as: Float.self)
+/// Where a block of 32 numbers begins.
+struct BlockPlace {
+  var row: Int
+  var at: Int
+
+  @inline(__always)
+  mutating func advance(_ width: Int) {
+    at += 32
+    if at == width {
+      at = 0
+      row += 1
+    }
+  }
 }
 
-/// What one code stands for: the largest magnitude is 127 of it, and magnitudes whose inverse might overflow count as 0.
+/// How the halves of up to eight blocks become codes; a block's two halves are neighbours.
+struct BlockScaling {
+  /// The largest magnitude of each half.
+  var largest: Floats
+  /// What numbers are multiplied with.
+  var factors: Floats
+  /// A half's step in terms of its block's: 2^−h.
+  var parts: Floats
+  /// What sums of codes begin with, in 32 bits: those of 1.5 · 2^23 · 2^−h.
+  ///
+  /// With an integer below 2^22 added to them they are those of that number plus the integer times 2^−h, so that a sum of codes
+  /// becomes a number by a subtraction.
+  var starts: UnsafeMutableRawPointer
+  /// The block's step, twice.
+  var steps: Floats
+
+  /// In 320 bytes.
+  @inline(__always)
+  init(_ memory: UnsafeMutableRawPointer) {
+    largest = memory.assumingMemoryBound(to: Float.self)
+    factors = largest + 16
+    parts = largest + 32
+    starts = UnsafeMutableRawPointer(largest + 48)
+    steps = largest + 64
+  }
+}
+
+/// Finds the scaling of blocks from the largest magnitudes of their halves.
+///
+/// The step is 1/127 of the largest magnitude; the half that has a smaller one halves it as often as its codes still reach no
+/// further than 127, at most 7 times. A block of magnitudes whose inverse might overflow counts as one of zeros.
 @inline(__always)
-func scale(_ numbers: Vector) -> Float {
-  let largest = attention_largest_magnitude(numbers)
-  return largest < 0x1p-100 ? 0 : largest / 127
+func scaleBlocks(_ scaling: BlockScaling) {
+  // By their bits, so that a NaN is larger than any number.
+  let own = attention_load_pairs(scaling.largest)
+  let largest = attention_larger_of_neighbours(own)
+  let halvings = attention_halvings(own, largest)
+  let numbers = attention_from_bits(largest)
+  let small = attention_subtract(numbers, attention_splat(0x1p-100))
+  let inverse = attention_select_negative(
+    small, Vector(), attention_divide(attention_splat(127), numbers))
+  let step = attention_select_negative(
+    small, Vector(), attention_multiply(numbers, attention_splat(1 / 127)))
+  let part = attention_halved(attention_splat(1), halvings)
+  attention_store(scaling.factors, attention_divide(inverse, part))
+  attention_store(scaling.parts, part)
+  attention_store(scaling.starts, attention_halved(attention_splat(0x1.8p23), halvings))
+  attention_store(scaling.steps, step)
+}
+
+/// 32 numbers → codes, what sums of either half begin with, what a code stands for, and the sum of the numbers that the codes stand for.
+@inline(__always)
+func quantizeBlock(
+  _ from: UnsafePointer<Float>, _ scaling: BlockScaling, _ block: Int,
+  _ to: UnsafeMutableRawPointer
+) {
+  let magic = attention_splat(0x1.8p23)
+  let first = attention_add(
+    attention_multiply(attention_load(from), attention_splat_at(scaling.factors + 2 * block)),
+    magic)
+  let second = attention_add(
+    attention_multiply(
+      attention_load(from + 16), attention_splat_at(scaling.factors + 2 * block + 1)),
+    magic)
+  // The low byte of each is that of the nearest integer.
+  attention_store_bytes(to, attention_as_integers(first))
+  attention_store_bytes(to + 16, attention_as_integers(second))
+  (to + 32).copyMemory(from: scaling.starts + 8 * block, byteCount: 8)
+  let step = scaling.steps[2 * block]
+  to.storeBytes(of: step, toByteOffset: 40, as: Float.self)
+  // Exact: multiples of 2^−7 below 2^12.
+  let sum = attention_sum(
+    attention_fma(
+      attention_subtract(second, magic), attention_splat_at(scaling.parts + 2 * block + 1),
+      attention_multiply(
+        attention_subtract(first, magic), attention_splat_at(scaling.parts + 2 * block))))
+  to.storeBytes(of: step * sum, toByteOffset: 44, as: Float.self)
 }
 
 /// Codes and factors → one panel.
@@ -217,16 +299,34 @@ func widenPanel(
   }
 }
 
-/// sum + the block's share: (firstScale · first + secondScale · second) · scale + (sum of the row's numbers) · minimum.
+/// sum + the block's share: (first + second) · step · scale + (sum of the row's numbers) · minimum.
+///
+/// `first` and `second` began as the row says (`BlockScaling.starts`).
 @inline(__always)
 func addBlock(
   _ sum: Vector, _ first: Integers, _ second: Integers, _ row: Raw, _ scale: Vector,
   _ minimum: Vector
 ) -> Vector {
-  let scaled = attention_fma(
-    attention_from_integers(second), attention_splat_at(row + 36),
-    attention_multiply(attention_from_integers(first), attention_splat_at(row + 32)))
-  return attention_fma(scaled, scale, attention_fma(attention_splat_at(row + 40), minimum, sum))
+  let both = attention_add(
+    attention_subtract(attention_as_floats(first), attention_splat_at(row + 32)),
+    attention_subtract(attention_as_floats(second), attention_splat_at(row + 36)))
+  let numbers = attention_multiply(both, attention_splat_at(row + 40))
+  return attention_fma(numbers, scale, attention_fma(attention_splat_at(row + 44), minimum, sum))
+}
+
+/// sums[row] ← what each row's sums of a half begin with.
+@inline(__always)
+func begin<let rows: Int>(
+  _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
+  _ start: Raw, _ leftRowBytes: Int
+) {
+  var row = 0
+  while row < rows {
+    let own = attention_splat_integer_at(start + row * leftRowBytes)
+    sums0[unchecked: row] = own
+    sums1[unchecked: row] = own
+    row += 1
+  }
 }
 
 /// sums[row] += codes of 4 inputs × each row's, for two groups of 16 outputs.
@@ -260,12 +360,14 @@ func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct
   while block < p.blockCount {
     var first0 = InlineArray<rows, Integers>(repeating: Integers())
     var first1 = InlineArray<rows, Integers>(repeating: Integers())
+    begin(&first0, &first1, left + 32, stride)
     dotStep(&first0, &first1, panel, left, stride)
     dotStep(&first0, &first1, panel + 64, left + 4, stride)
     dotStep(&first0, &first1, panel + 128, left + 8, stride)
     dotStep(&first0, &first1, panel + 192, left + 12, stride)
     var second0 = InlineArray<rows, Integers>(repeating: Integers())
     var second1 = InlineArray<rows, Integers>(repeating: Integers())
+    begin(&second0, &second1, left + 36, stride)
     dotStep(&second0, &second1, panel + 256, left + 16, stride)
     dotStep(&second0, &second1, panel + 320, left + 20, stride)
     dotStep(&second0, &second1, panel + 384, left + 24, stride)
@@ -338,8 +440,8 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
     }
     var group = 0
     while group < 2 {
-      var first = Integers()
-      var second = Integers()
+      var first = attention_splat_integer_at(left + 32)
+      var second = attention_splat_integer_at(left + 36)
       let codes = panel + codeBits(format) * 64 * group
       var step = 0
       while step < 4 {

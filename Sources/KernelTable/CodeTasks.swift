@@ -26,10 +26,12 @@ package enum CodeFormat: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   package var blockBytes: Int { bits * 128 + (hasMinimum ? 128 : 64) }
 }
 
-/// f32 rows → signed 8-bit codes with a scale for each 16 numbers: what products with `CodeFormat` read.
+/// f32 rows → signed 8-bit codes: what products with `CodeFormat` read.
 ///
-/// A block of 32 numbers becomes 48 bytes: 32 codes from −127 to 127, two scales, and the sum of the 32 numbers that the codes
-/// stand for, in f32. A NaN or an infinity makes its block's scale one, and so the products not finite.
+/// A block of 32 numbers becomes 48 bytes: 32 codes from −127 to 127; for either half of 16 what sums of its codes begin with
+/// (`sumStart`), in 32 bits; the step d; and the sum of the 32 numbers that the codes stand for, d·2^−h · code, both in f32.
+/// d is 1/127 of the largest magnitude of the block; h is 0 for the half that has it, and how often d can be halved for
+/// the other. A NaN or an infinity makes d one, and so the products not finite.
 @unsafe package struct QuantizeTask {
   /// `[row][width]`.
   package var source: UnsafePointer<Float>
@@ -92,7 +94,7 @@ package enum CodeFormat: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 
 /// Quantised rows times panels of codes: `output[r][32·p + c] = Σ_i rows[r][i] · weight p[i][c]`.
 ///
-/// Products of codes are added as integers, exactly, over 16 inputs; their scales and minima enter in f32, block after block.
+/// Products of codes are added as integers, exactly, over 16 inputs; steps, scales and minima enter in f32, block after block.
 @unsafe package struct CodeTask {
   /// Made by `KernelTable.quantizeRows`, `rowBytes` apart.
   package var rows: UnsafeRawPointer

@@ -10,7 +10,7 @@ public enum WeightType: Sendable, CaseIterable {
   case bfloat16
   /// The codes, scales and minima of the file's blocks of 32 weights, exactly; types without such blocks are rounded to f16.
   ///
-  /// Activations are rounded to 8 bits with a scale for each 16 of them.
+  /// Activations are rounded to 8 bits; of 32 of them, each half of 16 has a step of its own.
   case file
 
   /// The short name: `f32`, `f16`, `bf16` or `file`.

@@ -78,11 +78,11 @@ ATTENTION_INLINE int attention_any_unordered(attention_f32x16 v) {
 }
 /* In a fixed order: eights, fours, twos, one. */
 ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
-  float a[16];
-  memcpy(a, &v, 64);
-  for (int n = 8; n > 0; n >>= 1)
-    for (int i = 0; i < n; i++) a[i] += a[i + n];
-  return a[0];
+  typedef float f32x8 __attribute__((ext_vector_type(8)));
+  typedef float f32x4 __attribute__((ext_vector_type(4)));
+  f32x8 eights = v.lo + v.hi;
+  f32x4 fours = eights.lo + eights.hi;
+  return (fours[0] + fours[2]) + (fours[1] + fours[3]);
 }
 ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
 
@@ -247,6 +247,22 @@ ATTENTION_INLINE attention_u32x16 attention_low_nibbles(attention_u32x16 a) { re
 ATTENTION_INLINE attention_u32x16 attention_high_nibbles(attention_u32x16 a) { return (a >> 4) & 0x0f0f0f0fu; }
 ATTENTION_INLINE attention_f32x16 attention_from_integers(attention_i32x16 a) { return __builtin_convertvector(a, attention_f32x16); }
 ATTENTION_INLINE attention_f32x16 attention_splat_at(const void *p) { float x; memcpy(&x, p, 4); return (attention_f32x16)(x); }
+ATTENTION_INLINE attention_i32x16 attention_splat_integer_at(const void *p) { int32_t x; memcpy(&x, p, 4); return (attention_i32x16)(x); }
+ATTENTION_INLINE attention_f32x16 attention_as_floats(attention_i32x16 a) { return (attention_f32x16)a; }
+ATTENTION_INLINE attention_i32x16 attention_as_integers(attention_f32x16 v) { return (attention_i32x16)v; }
+ATTENTION_INLINE attention_f32x16 attention_from_bits(attention_u32x16 a) { return (attention_f32x16)a; }
+/* Of lanes 2i and 2i + 1 the larger one, in both. */
+ATTENTION_INLINE attention_u32x16 attention_larger_of_neighbours(attention_u32x16 a) {
+  attention_u32x16 b = __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  return a > b ? a : b;
+}
+/* How often the larger number can be halved and still be no smaller than the other one, at most 7 times; both by the bits of positive ones. */
+ATTENTION_INLINE attention_u32x16 attention_halvings(attention_u32x16 own, attention_u32x16 larger) {
+  attention_u32x16 n = (larger - own) >> 23, most = (attention_u32x16)(7);
+  return n < most ? n : most;
+}
+/* v / 2^n, for normal results */
+ATTENTION_INLINE attention_f32x16 attention_halved(attention_f32x16 v, attention_u32x16 n) { return (attention_f32x16)((attention_u32x16)v - (n << 23)); }
 /* c + the sum of the four products of a lane, exactly; codes unsigned, factors signed */
 #if defined(__AVX512VNNI__)
 ATTENTION_INLINE attention_i32x16 attention_dot_codes(attention_i32x16 c, attention_u32x16 codes, attention_u32x16 factors) {

@@ -20,11 +20,14 @@ struct CodeKernelsTests {
         let matrix = try CodeMatrix(
           inputs: inputs, outputs: outputs, format: format, in: memory, for: instructionSet,
           using: &generator)
-        // Rows of very different sizes, one of zeros among them.
+        // Rows and halves of blocks of very different sizes, some of zeros among them.
         var rows = generator.normalFloats(inputs * rowCount)
         for row in 0..<rowCount {
           let factor: Float = row % 5 == 3 ? 0 : row % 2 == 0 ? 1 : 1e-6
-          for input in 0..<inputs { rows[row * inputs + input] *= factor }
+          for input in 0..<inputs {
+            let half: Float = [1, 0.1, 1, 1e-4, 0, 3][(input / 16 + row) % 6]
+            rows[row * inputs + input] *= factor * half
+          }
         }
         for accumulating in [false, true] {
           var output = [Float](repeating: accumulating ? 0.5 : .nan, count: rowCount * outputs)
@@ -36,8 +39,8 @@ struct CodeKernelsTests {
               let (product, magnitude) = matrix.product(quantized, output: column)
               let start = accumulating ? 0.5 : 0
               let error = (Double(output[row * outputs + column]) - product - start).magnitude
-              // Sums of codes are exact. Their scales cost three roundings, the minimum's factor at most four; the sum is
-              // rounded twice a block without FMA up to four times, and once more where it is added to something.
+              // Sums of codes are exact. Joining the halves, step and scale cost three roundings, the minimum's factor two; the
+              // sum is rounded twice a block, without FMA up to four times, and once more where it is added to something.
               let units = Double(4 + 4 * inputs / 32 + 1)
               #expect(
                 error <= units * 0x1p-24 * (magnitude + start),
@@ -70,11 +73,14 @@ struct CodeKernelsTests {
       var output = [Float](repeating: .nan, count: 64)
       var span = output.mutableSpan
       try dense.multiply(row.span, by: identity, into: &span)
+      let steps = QuantizedRow(row[...]).scales
       for input in 0..<64 {
-        let part = row[input / 16 * 16..<input / 16 * 16 + 16]
-        let step = part.reduce(0) { max($0, $1.magnitude) } / 127
+        let step = Float(steps[input / 16])
         // Half a step, and the roundings of step, inverse and quotients up to 127.
         #expect((output[input] - row[input]).magnitude <= step * (0.5 + 127 * 0x1p-22))
+        // A half of the block has the step that its own largest number asks for, or less than twice that.
+        let own = row[input / 16 * 16..<input / 16 * 16 + 16].reduce(0) { max($0, $1.magnitude) }
+        #expect(step < 2 * own / 127)
       }
     }
   }

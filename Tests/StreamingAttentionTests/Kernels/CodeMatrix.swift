@@ -68,12 +68,18 @@ struct QuantizedRow {
   var scales: [Double] = []
 
   init(_ numbers: ArraySlice<Float>) {
-    for start in stride(from: numbers.startIndex, to: numbers.endIndex, by: 16) {
-      let part = numbers[start..<start + 16]
-      let largest = part.reduce(0) { max($0, $1.magnitude) }
-      let scale = largest < 0x1p-100 ? 0 : largest / 127
-      scales.append(Double(scale))
-      codes += part.map { scale == 0 ? 0 : Int(($0 * (1 / scale)).rounded(.toNearestOrEven)) }
+    for start in stride(from: numbers.startIndex, to: numbers.endIndex, by: 32) {
+      let halves = [numbers[start..<start + 16], numbers[start + 16..<start + 32]]
+      let largest = halves.map { $0.reduce(0) { max($0, $1.magnitude) } }
+      let most = max(largest[0], largest[1])
+      let step = most < 0x1p-100 ? 0 : most * (1 / 127)
+      for (half, own) in zip(halves, largest) {
+        var halvings = 0
+        while halvings < 7 && own * Float(2 << halvings) <= most { halvings += 1 }
+        let inverse = step == 0 ? 0 : 127 / most * Float(1 << halvings)
+        scales.append(Double(step) / Double(1 << halvings))
+        codes += half.map { Int(($0 * inverse).rounded(.toNearestOrEven)) }
+      }
     }
   }
 }
