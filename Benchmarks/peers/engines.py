@@ -193,7 +193,7 @@ def comparisons(threads):
             bars["prefill"] = (prefill_bar,)
         types = "f16,bf16"
         if depth == 131072:
-            types += ",int8"
+            types += ",int8,int4"
             bars["decode"] += (Bar(6, ("int8",), "ik_llama.cpp"),)
         engines = model_engines(depth, 512, threads, caches)
         result.append(Comparison(name, operations, depth, 512, True, engines, bars, types))

@@ -65,7 +65,7 @@ struct BlockPlace {
   @inline(__always)
   mutating func advance(_ width: Int) {
     at += 32
-    if at == width {
+    if at >= width {
       at = 0
       row += 1
     }
@@ -122,7 +122,7 @@ func scaleBlocks(_ scaling: BlockScaling) {
   attention_store(scaling.steps, step)
 }
 
-/// 32 numbers → codes, what sums of either half begin with, what a code stands for, and the sum of the numbers that the codes stand for.
+/// 32 numbers → a block as `QuantizeTask` describes it.
 @inline(__always)
 func quantizeBlock(
   _ from: UnsafePointer<Float>, _ scaling: BlockScaling, _ block: Int,

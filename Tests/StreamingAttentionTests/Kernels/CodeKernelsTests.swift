@@ -68,21 +68,36 @@ struct CodeKernelsTests {
       identity.pack(
         panel: panel, codes: codes.span, scales: ones.span, minima: zeros.span, for: instructionSet)
     }
-    for deviation in [1e-20, 1e-3, 1, 1e20] {
-      let row = generator.normalFloats(64, deviation: deviation)
-      var output = [Float](repeating: .nan, count: 64)
-      var span = output.mutableSpan
-      try dense.multiply(row.span, by: identity, into: &span)
-      let steps = QuantizedRow(row[...]).scales
+    for deviation in [1e-28, 1e-20, 1e-3, 1, 1e20] {
+      var row = generator.normalFloats(64, deviation: deviation)
+      // Halves of blocks of different sizes, either one the larger.
+      for input in 0..<64 { row[input] *= [1, 0.03, 0.2, 1][input / 16] }
+      let output = try Self.product(dense, row, identity)
       for input in 0..<64 {
-        let step = Float(steps[input / 16])
-        // Half a step, and the roundings of step, inverse and quotients up to 127.
-        #expect((output[input] - row[input]).magnitude <= step * (0.5 + 127 * 0x1p-22))
-        // A half of the block has the step that its own largest number asks for, or less than twice that.
         let own = row[input / 16 * 16..<input / 16 * 16 + 16].reduce(0) { max($0, $1.magnitude) }
-        #expect(step < 2 * own / 127)
+        // The step is less than twice what the half's own largest number asks for: an error of half of that, and the
+        // roundings of step, inverse and quotients up to 127.
+        #expect((output[input] - row[input]).magnitude <= own / 127 * (1 + 127 * 0x1p-21))
       }
     }
+    // Magnitudes below 2^−100 count as zeros beside themselves, and as what they are beside larger ones.
+    for tiny in [Float.leastNonzeroMagnitude, 0x1p-127, 0x1p-101] {
+      var row = [Float](repeating: tiny, count: 64)
+      row[40] = 0x1p-99
+      let output = try Self.product(dense, row, identity)
+      #expect(output[..<32].allSatisfy { $0 == 0 })
+      #expect((output[40] - 0x1p-99).magnitude <= 0x1p-99 * 0x1p-21)
+      #expect(output[32..<64].allSatisfy { $0.isFinite })
+    }
+  }
+
+  private static func product(
+    _ dense: DenseKernels, _ row: [Float], _ matrix: PackedMatrix
+  ) throws -> [Float] {
+    var output = [Float](repeating: .nan, count: matrix.outputWidth)
+    var span = output.mutableSpan
+    try dense.multiply(row.span, by: matrix, into: &span)
+    return output
   }
 
   @Test("a NaN or an infinity spoils its own row alone", arguments: instructionSets)
@@ -93,13 +108,17 @@ struct CodeKernelsTests {
       using: &generator)
     let dense = try DenseKernels(workers: Workers(count: 1), instructionSet: instructionSet)
     for bad in [Float.nan, .infinity, -.infinity] {
-      var rows = generator.normalFloats(64 * 3)
-      rows[64 + 20] = bad
-      var output = [Float](repeating: 0, count: 120)
-      var span = output.mutableSpan
-      try dense.multiply(rows.span, by: matrix.packed, into: &span)
-      #expect(output[..<40].allSatisfy(\.isFinite) && output[80...].allSatisfy(\.isFinite))
-      #expect(output[40..<80].allSatisfy { !$0.isFinite })
+      for place in [3, 20] {
+        var rows = generator.normalFloats(64 * 3)
+        rows[64 + place] = bad
+        var output = [Float](repeating: 0, count: 120)
+        var span = output.mutableSpan
+        try dense.multiply(rows.span, by: matrix.packed, into: &span)
+        #expect(output[..<40].allSatisfy(\.isFinite) && output[80...].allSatisfy(\.isFinite))
+        #expect(output[40..<80].allSatisfy { !$0.isFinite })
+        let alone = try Self.product(dense, Array(rows[64..<128]), matrix.packed)
+        #expect(alone.allSatisfy { !$0.isFinite })
+      }
     }
   }
 
