@@ -38,8 +38,9 @@ extension DenseKernels {
       workerCount: workers.count)
     try unsafe prepareScratch(bytes: run.scratchBytes)
     unsafe run.scratch = UnsafeMutableRawPointer(scratch.baseAddress)
-    return unsafe workers.run(run.itemCount, context: &run, cancellation: cancellation) {
-      context, item, worker in
+    return unsafe workers.run(
+      run.itemCount, context: &run, hasTwoEnds: true, cancellation: cancellation
+    ) { context, item, worker in
       unsafe context.assumingMemoryBound(to: GatedRun.self).pointee.multiply(
         item: item, worker: worker)
     }

@@ -137,8 +137,9 @@ import KernelTable
     try prepareScratch(bytes: unsafe run.pointee.scratchBytes)
     // SAFETY: whoever lends the targets checked their lengths; scratch has room for every worker.
     unsafe run.pointee.scratch = UnsafeMutableRawPointer(scratch.baseAddress)
-    return unsafe workers.run(run.pointee.itemCount, context: run, cancellation: cancellation) {
-      context, item, worker in
+    return unsafe workers.run(
+      run.pointee.itemCount, context: run, hasTwoEnds: true, cancellation: cancellation
+    ) { context, item, worker in
       unsafe context.assumingMemoryBound(to: ProductRun.self).pointee.multiply(
         item: item, worker: worker)
     }
@@ -216,7 +217,7 @@ import KernelTable
     if cost <= 8192 {
       for row in 0..<count { unsafe body(context, row, 0) }
     } else {
-      _ = unsafe workers.run(count, context: context, body)
+      _ = unsafe workers.run(count, context: context, hasTwoEnds: true, body)
     }
   }
 }

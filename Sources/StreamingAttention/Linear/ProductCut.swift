@@ -4,9 +4,15 @@ struct ProductCut {
   let blockRows: Int
   let blockCount: Int
   let panelsPerItem: Int
+  /// Rows from which on a block for either end is worth its panels.
+  private static let leastHalf = 96
 
   init(rowCount: Int, rowBytes: Int, panelCount: Int, workerCount: Int) {
-    blockRows = max(12, min(rowCount, (512 << 10) / rowBytes / 12 * 12))
+    // Workers take items from two ends: with two blocks and more, either end has rows of its own, and what one step leaves in
+    // a worker's caches serves the next. A block widens all panels of codes once more, so it has to have some rows.
+    let half =
+      workerCount > 1 && rowCount >= 2 * Self.leastHalf ? (rowCount + 23) / 24 * 12 : rowCount
+    blockRows = max(12, min(half, (512 << 10) / rowBytes / 12 * 12))
     blockCount = (rowCount + blockRows - 1) / blockRows
     // A handful of items for each worker keeps them level; with few rows, more would only be claimed one by one.
     let handful = min(max(1, panelCount * blockCount / (8 * workerCount)), 16)

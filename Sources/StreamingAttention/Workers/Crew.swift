@@ -26,6 +26,9 @@ import Synchronization
   /// Whether a caller has a step running.
   private let isBusy = PaddedAtomic<Bool>(false)
   private let wasCut = Atomic<Bool>(false)
+  /// Indices that even workers have taken from the beginning of a step with two ends, and odd ones from its end.
+  private let takenFirst = PaddedAtomic<Int>(0)
+  private let takenLast = PaddedAtomic<Int>(0)
   // SAFETY: written by the caller that holds `isBusy`, before it stores `word`; read by workers that have taken an
   // index from that word, which keeps the step from ending until they report it in `finished`.
   private nonisolated(unsafe) var task: StepTask?
@@ -77,6 +80,8 @@ import Synchronization
     finished.value.store(0, ordering: .relaxed)
     joined.value.store(0, ordering: .relaxed)
     wasCut.store(false, ordering: .relaxed)
+    takenFirst.value.store(0, ordering: .relaxed)
+    takenLast.value.store(0, ordering: .relaxed)
     let last = StepWord(rawValue: word.value.load(ordering: .relaxed))
     let next = unsafe StepWord(step: last.step &+ 1, remaining: task.count)
     // Sequentially consistent, as is the look at `parked`: a worker that parks either sees this word or is seen.
@@ -136,11 +141,21 @@ import Synchronization
     var index = indices.lowerBound
     while index < indices.upperBound {
       if unsafe task.isCancelled { return cut() }
-      unsafe task.body(task.context, index, worker)
+      let place = unsafe task.hasTwoEnds ? nextPlace(of: task.count, for: worker) : index
+      unsafe task.body(task.context, place, worker)
       index += 1
     }
     // SAFETY: `worker` is below `count`, as every place is.
     unsafe (taken + worker).pointee.value.wrappingAdd(indices.count, ordering: .relaxed)
+  }
+
+  /// The next index from the worker's end of a step.
+  ///
+  /// Whoever asks has taken one of the step's `count` indices, so that no more than these are ever asked for: both ends meet.
+  private func nextPlace(of count: Int, for worker: Int) -> Int {
+    worker & 1 == 0
+      ? takenFirst.value.wrappingAdd(1, ordering: .relaxed).oldValue
+      : count - 1 - takenLast.value.wrappingAdd(1, ordering: .relaxed).oldValue
   }
 
   /// Takes all that is left, unperformed.

@@ -24,6 +24,8 @@ struct StepWord: Equatable {
   var body: Workers.Body
   var context: UnsafeMutableRawPointer
   var count: Int
+  /// Whether odd workers take the last indices first.
+  var hasTwoEnds = false
   /// Alive until the step ends: its caller holds it.
   var cancellation: UnsafeMutablePointer<Atomic<Bool>>?
 

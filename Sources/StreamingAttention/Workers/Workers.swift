@@ -80,20 +80,23 @@ public final class Workers: Sendable {
 
   /// Calls `body` for every index in 0..<count exactly once, shared among the workers, and returns when all is done.
   ///
-  /// Indices are taken in ascending order, in short runs. Allocates, locks and retains nothing, but for starting or
+  /// Indices are taken in ascending order, in short runs; with `hasTwoEnds` odd workers take the last ones first, so that in steps
+  /// over the same rows a worker mostly meets those that it has in its caches. Allocates, locks and retains nothing, but for starting or
   /// waking workers that have slept. Returns false if `cancellation` was found set before some index; that index and
   /// others have then been left out, and none is running any more.
   ///
   /// - Precondition: `context` suits `body`, which may be called on several threads at once; `count` is below 2³².
   @unsafe package func run(
-    _ count: Int, context: UnsafeMutableRawPointer, cancellation: CancellationFlag? = nil,
-    _ body: Body
+    _ count: Int, context: UnsafeMutableRawPointer, hasTwoEnds: Bool = false,
+    cancellation: CancellationFlag? = nil, _ body: Body
   ) -> Bool {
     precondition(
       count >= 0 && count <= UInt32.max, "a step of \(count) indices; below 2³² are allowed")
     // SAFETY: the flag is an argument, and kept alive until the step has ended.
     let isComplete = unsafe crew.run(
-      StepTask(body: body, context: context, count: count, cancellation: cancellation?.flag))
+      StepTask(
+        body: body, context: context, count: count, hasTwoEnds: hasTwoEnds,
+        cancellation: cancellation?.flag))
     extendLifetime(cancellation)
     return isComplete
   }

@@ -18,12 +18,15 @@ final class IndexRecord: Sendable {
   var timesTaken: [Int] { counts.withLock { $0 } }
 
   /// Runs a step over all indices.
-  func run(on workers: Workers, cancellation: CancellationFlag? = nil) -> Bool {
+  func run(
+    on workers: Workers, hasTwoEnds: Bool = false, cancellation: CancellationFlag? = nil
+  ) -> Bool {
     let count = timesTaken.count
     // SAFETY: `run` returns when the last body has, and `self` is retained by its caller until then.
     let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-    return unsafe workers.run(count, context: context, cancellation: cancellation) {
-      context, index, worker in
+    return unsafe workers.run(
+      count, context: context, hasTwoEnds: hasTwoEnds, cancellation: cancellation
+    ) { context, index, worker in
       let record = unsafe Unmanaged<IndexRecord>.fromOpaque(context).takeUnretainedValue()
       record.pause(index, worker)
       record.counts.withLock { $0[index] += 1 }

@@ -24,6 +24,23 @@ import Testing
     #expect(threads.stop())
   }
 
+  @Test("with two ends, odd workers take the last indices, each once", arguments: 1...8)
+  func twoEnds(workerCount: Int) {
+    let threads = ProvidedThreads(count: workerCount)
+    for count in [0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 1_000] {
+      let owners = Mutex([Int](repeating: -1, count: count))
+      let record = IndexRecord(count: count) { index, worker in
+        owners.withLock { $0[index] = worker }
+      }
+      #expect(record.run(on: threads.workers, hasTwoEnds: true))
+      #expect(record.timesTaken == Array(repeating: 1, count: count))
+      let isOdd = owners.withLock { $0.map { $0 & 1 == 1 } }
+      #expect(isOdd == isOdd.sorted { !$0 && $1 })
+      if count >= 2 * workerCount && workerCount > 1 { #expect(Set(isOdd).count == 2) }
+    }
+    #expect(threads.stop())
+  }
+
   @Test("many steps after one another lose nothing", arguments: [2, 3, 8])
   func manySteps(workerCount: Int) {
     let threads = ProvidedThreads(count: workerCount, sharing: .firstCome)
