@@ -28,31 +28,35 @@ func blockBytes(_ format: CodeFormat) -> Int {
   codeBits(format) * 128 + (hasMinimum(format) ? 128 : 64)
 }
 
-/// f32 rows → codes of 8 bits, eight blocks at a time.
+/// f32 rows → codes of 8 bits.
 func quantizeRows(_ task: UnsafePointer<QuantizeTask>) {
   var memory = InlineArray<80, Float>(repeating: 0)
-  withUnsafeMutablePointer(to: &memory) { memory in
-    let scaling = BlockScaling(UnsafeMutableRawPointer(memory))
-    var next = BlockPlace(row: 0, at: 0)
-    while next.row < task.pointee.rowCount {
-      var place = next
-      var count = 0
-      while count < 8 && next.row < task.pointee.rowCount {
-        let from = task.pointee.source + next.row * task.pointee.sourceStride + next.at
-        scaling.largest[2 * count] = attention_largest_magnitude(attention_load(from))
-        scaling.largest[2 * count + 1] = attention_largest_magnitude(attention_load(from + 16))
-        next.advance(task.pointee.width)
-        count += 1
-      }
-      scaleBlocks(scaling)
-      var block = 0
-      while block < count {
-        quantizeBlock(
-          task.pointee.source + place.row * task.pointee.sourceStride + place.at, scaling, block,
-          task.pointee.target + place.row * task.pointee.targetRowBytes + place.at / 32 * 48)
-        place.advance(task.pointee.width)
-        block += 1
-      }
+  withUnsafeMutablePointer(to: &memory) { quantizeBlocks(task, UnsafeMutableRawPointer($0)) }
+}
+
+/// All blocks of a task's rows, eight at a time; `memory` is that of `BlockScaling`.
+@inline(never)
+func quantizeBlocks(_ task: UnsafePointer<QuantizeTask>, _ memory: UnsafeMutableRawPointer) {
+  let scaling = BlockScaling(memory)
+  var next = BlockPlace(row: 0, at: 0)
+  while next.row < task.pointee.rowCount {
+    var place = next
+    var count = 0
+    while count < 8 && next.row < task.pointee.rowCount {
+      let from = task.pointee.source + next.row * task.pointee.sourceStride + next.at
+      scaling.largest[2 * count] = attention_largest_magnitude(attention_load(from))
+      scaling.largest[2 * count + 1] = attention_largest_magnitude(attention_load(from + 16))
+      next.advance(task.pointee.width)
+      count += 1
+    }
+    scaleBlocks(scaling)
+    var block = 0
+    while block < count {
+      quantizeBlock(
+        task.pointee.source + place.row * task.pointee.sourceStride + place.at, scaling, block,
+        task.pointee.target + place.row * task.pointee.targetRowBytes + place.at / 32 * 48)
+      place.advance(task.pointee.width)
+      block += 1
     }
   }
 }
