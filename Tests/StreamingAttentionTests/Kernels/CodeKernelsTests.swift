@@ -151,6 +151,23 @@ struct CodeKernelsTests {
     }
   }
 
+  @Test("rows enough for two blocks have the bits of one", arguments: instructionSets)
+  func blocks(instructionSet: InstructionSet) throws {
+    let (inputs, width, rowCount) = (32, 40, 389)
+    let together = try ProductHarness(instructionSet, workerCount: 3)
+    let alone = try ProductHarness(instructionSet, workerCount: 1)
+    for format in [WeightFormat.codes(.nibbles), .elements(.bfloat16), .elements(.float32)] {
+      let matrix = try together.matrix(inputs, width, format)
+      let up = try together.matrix(inputs, 32, format)
+      let gate = try together.matrix(inputs, 32, format)
+      let down = try together.matrix(32, width, format)
+      let rows = together.generator.normalFloats(inputs * rowCount)
+      #expect(try together.product(rows, matrix) == alone.product(rows, matrix))
+      #expect(
+        try together.gated(rows, gate, up, down) == alone.gated(rows, gate, up, down), "\(format)")
+    }
+  }
+
   @Test(
     "joined and gated products are those of their parts, to the bit", arguments: instructionSets)
   func joined(instructionSet: InstructionSet) throws {
