@@ -147,8 +147,8 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
   if task.pointee.slopes != nil { findNearest(task, scratch) }
 
-  // By eights, a page is taken as it is stored: in tiles of eight rows, each line is widened once for all of them.
-  let fitsStripes = hasStripes && rowCount % 8 == 0 && rowCount <= mostStripedRows
+  // By sevens or eights, a page is taken as it is stored: in such tiles, each line is widened once for all of them.
+  let striped = stripedTile(rowCount)
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
   if !task.pointee.continues {
@@ -164,12 +164,12 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     // Codes of keys meet queries in the order of f16, whatever the plain pages beside them hold.
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
-    let isStriped = fitsStripes && !isCoded
+    let isStriped = striped > 0 && !isCoded
     // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
     let isMany = rowCount > 12 && !isStriped
     let entriesPerPass = isMany && !widens(task) ? 8 : 1
-    let tileRows = isStriped ? 8 : tileOfRows
-    let blockRows = LeafTask.rowsPerBlock / (isStriped ? 8 : largestTile) * tileRows
+    let tileRows = isStriped ? striped : tileOfRows
+    let blockRows = LeafTask.rowsPerBlock / (isStriped ? striped : largestTile) * tileRows
     var end = first + 1
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded

@@ -105,6 +105,16 @@ func groupsPerPass(_ rows: Int) -> Int {
   #endif
 }
 
+/// Whether a pass takes all columns of a panel.
+@inline(__always)
+var takesWholeRows: Bool {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  return true
+  #else
+  return false
+  #endif
+}
+
 /// Most rows of a tile.
 @inline(__always)
 var largestTile: Int {
@@ -119,34 +129,39 @@ var largestTile: Int {
 /// goes on delivering.
 @inline(__always) var askedRows: Int { 8 }
 
-/// Asks for what comes after the stored row `right` of `bytes`.
+/// Asks for `bytes` of what comes after `from`, on behalf of a stored row.
 @inline(__always)
-func askAhead(_ right: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
+func askAhead(_ from: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
   var line = 0
   while line < bytes {
-    attention_prefetch(right + ahead.near + line)
+    attention_prefetch(from + ahead.near + line)
     line += 64
   }
   guard ahead.next != 0 else { return }
   // No branch: those that are left out ask for what is here already.
   let isLeftOut = step & (askedRows - 1) == askedRows - 1
-  askFar(right + (isLeftOut ? 0 : ahead.next), bytes)
+  askFar(from + (isLeftOut ? 0 : ahead.next), bytes)
 }
 
 /// sums[row][group] += left[row][·] × right[·][16 columns of each group], one chain per sum in stored order.
+///
+/// A tile that takes a stripe of the columns asks for as many bytes as it reads, but from `asked` on: the stripes of a matrix
+/// ask for what follows it line after line.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
   _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ ahead: Ahead
+  _ asked: Raw, _ ahead: Ahead
 ) {
   var left = left
   var right = right
+  var asked = asked
   var step = 0
   if ahead.near != 0 {
     while step < count {
-      askAhead(right, step, groups * O.groupBytes, ahead)
+      askAhead(takesWholeRows ? right : asked, step, groups * O.groupBytes, ahead)
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
+      asked += groups * O.groupBytes
       left += O.leftBytes
       right += rightRowBytes
       step += 1
@@ -200,13 +215,13 @@ func addStep<O: Operand, let sums: Int>(
 func tileToMemory<O: Operand, let sums: Int>(
   _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ adds: Bool,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
-  _ result: Floats, _ resultStride: Int, _ ahead: Ahead
+  _ result: Floats, _ resultStride: Int, _ asked: Raw, _ ahead: Ahead
 ) {
   var sum = InlineArray<sums, Vector>(repeating: Vector())
   if adds { loadSums(&sum, rows, groups, result, resultStride) }
   tile(
     operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count,
-    ahead)
+    asked, ahead)
   storeSums(sum, rows, groups, result, resultStride)
 }
 
@@ -240,68 +255,73 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
     let take = p.groupCount - group < most ? p.groupCount - group : most
     let at = p.right + group * O.groupBytes
     let to = p.result + 16 * group
+    let asked = p.right + group * p.count * O.groupBytes
     switch take {
     case 4:
       tileToMemory(
         operand, InlineArray<24, UInt8>(repeating: 0), rows, 4, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, asked, p.ahead)
     case 3:
       tileToMemory(
         operand, InlineArray<18, UInt8>(repeating: 0), rows, 3, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, asked, p.ahead)
     case 2:
       tileToMemory(
         operand, InlineArray<12, UInt8>(repeating: 0), rows, 2, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, asked, p.ahead)
     default:
       tileToMemory(
         operand, InlineArray<6, UInt8>(repeating: 0), rows, 1, adds, p.left,
-        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, p.ahead)
+        p.leftRowBytes, at, p.rightRowBytes, p.count, to, p.resultStride, asked, p.ahead)
     }
     group += take
   }
 }
 
-/// Eight rows, in stripes of 32 columns: each line is read and widened once for all of them.
+/// Seven or eight rows, a literal number, in stripes of 32 columns.
+///
+/// Each line is read and widened once for all of them.
 @inline(__always)
-func stripes<O: Operand>(_ operand: O.Type, _ p: Product, _ adds: Bool) {
+func stripes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
   var group = 0
   while group < p.groupCount {
     if p.groupCount - group > 1 {
-      stripe(operand, InlineArray<8, UInt8>(repeating: 0), 2, p, group, adds)
+      stripe(operand, InlineArray<8, UInt8>(repeating: 0), rows, 2, p, group, adds)
     } else {
-      stripe(operand, InlineArray<4, UInt8>(repeating: 0), 1, p, group, adds)
+      stripe(operand, InlineArray<4, UInt8>(repeating: 0), rows, 1, p, group, adds)
     }
     group += 2
   }
 }
 
-/// `tileToMemory` for eight rows, whose sums are two arrays: one of that size is not kept in registers.
+/// `tileToMemory` for a stripe, whose sums are two arrays: one of that size is not kept in registers.
 @inline(__always)
 func stripe<O: Operand, let sums: Int>(
-  _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ groups: Int, _ p: Product, _ group: Int,
-  _ adds: Bool
+  _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ p: Product,
+  _ group: Int, _ adds: Bool
 ) {
   let result = p.result + 16 * group
   var upper = InlineArray<sums, Vector>(repeating: Vector())
   var lower = InlineArray<sums, Vector>(repeating: Vector())
   if adds {
     loadSums(&upper, 4, groups, result, p.resultStride)
-    loadSums(&lower, 4, groups, result + 4 * p.resultStride, p.resultStride)
+    loadSums(&lower, rows - 4, groups, result + 4 * p.resultStride, p.resultStride)
   }
   var left = p.left
   var right = p.right + group * O.groupBytes
+  var asked = p.right + group * p.count * O.groupBytes
   var step = 0
   while step < p.count {
-    if p.ahead.near != 0 { askAhead(right, step, groups * O.groupBytes, p.ahead) }
+    if p.ahead.near != 0 { askAhead(asked, step, groups * O.groupBytes, p.ahead) }
     addStep(operand, 4, groups, &upper, left, p.leftRowBytes, right)
-    addStep(operand, 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
+    addStep(operand, rows - 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
+    asked += groups * O.groupBytes
     left += O.leftBytes
     right += p.rightRowBytes
     step += 1
   }
   storeSums(upper, 4, groups, result, p.resultStride)
-  storeSums(lower, 4, groups, result + 4 * p.resultStride, p.resultStride)
+  storeSums(lower, rows - 4, groups, result + 4 * p.resultStride, p.resultStride)
 }
 
 @inline(__always)
@@ -428,33 +448,44 @@ func storeSums<let sums: Int>(
 #endif
 
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
+@inline(never) func float32Rows7(_ p: Product, _ adds: Bool) {
+  stripes(Float32Operand.self, 7, p, adds)
+}
 @inline(never) func float32Rows8(_ p: Product, _ adds: Bool) {
-  stripes(Float32Operand.self, p, adds)
+  stripes(Float32Operand.self, 8, p, adds)
+}
+@inline(never) func float16Rows7(_ p: Product, _ adds: Bool) {
+  stripes(Float16Operand.self, 7, p, adds)
 }
 @inline(never) func float16Rows8(_ p: Product, _ adds: Bool) {
-  stripes(Float16Operand.self, p, adds)
+  stripes(Float16Operand.self, 8, p, adds)
+}
+@inline(never) func widenedRows7(_ p: Product, _ adds: Bool) {
+  stripes(WidenedPairOperand.self, 7, p, adds)
 }
 @inline(never) func widenedRows8(_ p: Product, _ adds: Bool) {
-  stripes(WidenedPairOperand.self, p, adds)
+  stripes(WidenedPairOperand.self, 8, p, adds)
 }
 #endif
 #if KERNELS_AVX512BF16
+@inline(never) func dottedRows7(_ p: Product, _ adds: Bool) {
+  stripes(DottedPairOperand.self, 7, p, adds)
+}
 @inline(never) func dottedRows8(_ p: Product, _ adds: Bool) {
-  stripes(DottedPairOperand.self, p, adds)
+  stripes(DottedPairOperand.self, 8, p, adds)
 }
 #endif
 
-/// Rows that are taken by eights at most: more of them are worth widening a page for.
+/// Rows that are taken by sevens or eights at most: more of them are worth widening a page for.
 @inline(__always) var mostStripedRows: Int { 32 }
 
-/// Whether eight rows make one tile.
+/// Rows of the tiles that take so many rows in stripes; 0 where they do not.
 @inline(__always)
-var hasStripes: Bool {
+func stripedTile(_ rows: Int) -> Int {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  return true
-  #else
-  return false
+  if rows <= mostStripedRows { return rows % 8 == 0 ? 8 : rows % 7 == 0 ? 7 : 0 }
   #endif
+  return 0
 }
 
 /// Whether this instruction set has dot products of bf16 pairs.
@@ -467,11 +498,10 @@ var hasPairDots: Bool {
   #endif
 }
 
-/// result = left × right, or result += left × right; at most `largestTile` rows.
+/// result = left × right, or result += left × right; at most `largestTile` rows, or those of a `stripedTile`.
 ///
-/// Where a pass takes a narrow stripe of the columns and the matrix comes from memory, it is taken in blocks of
-/// stored rows that all passes see before the next block comes, a row or two at a time so that whole lines are
-/// read first (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
+/// Where a pass takes a stripe of the columns and the matrix comes from memory, it is taken in blocks of stored rows that all
+/// passes see before the next block comes (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
 @inline(__always)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
@@ -488,29 +518,21 @@ func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
 #if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
 @inline(never)
 func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
-  let blockRows = max(2048, p.ahead.near / 2) / p.rightRowBytes
+  let blockRows = 2048 / p.rightRowBytes
   let leftBytes = element.isBFloat16 ? 8 : 4
-  let most = element.isFloat16 || element.isBFloat16 ? 2 : 1
+  var part = p
   var done = 0
   while done < p.count {
-    var part = p
     part.count = p.count - done < blockRows ? p.count - done : blockRows
-    part.right = p.right + done * p.rightRowBytes
-    var row = 0
-    while row < p.rows {
-      part.rows = p.rows - row < most ? p.rows - row : most
-      part.left = p.left + row * p.leftRowBytes + done * leftBytes
-      part.result = p.result + row * p.resultStride
-      multiplyTile(part, element, adds || done > 0)
-      part.ahead = Ahead()
-      row += part.rows
-    }
+    multiplyTile(part, element, adds || done > 0)
+    part.left += part.count * leftBytes
+    part.right += part.count * p.rightRowBytes
     done += part.count
   }
 }
 #endif
 
-/// One tile, or the rows of one that is taken in blocks.
+/// One tile, or a block of its stored rows.
 @inline(never)
 func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   #if KERNELS_AVX512BF16
@@ -538,8 +560,11 @@ func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   case (.bfloat16, 6): widenedRows6(p, adds)
   #endif
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  case (.float32, 7): float32Rows7(p, adds)
   case (.float32, 8): float32Rows8(p, adds)
+  case (.float16, 7): float16Rows7(p, adds)
   case (.float16, 8): float16Rows8(p, adds)
+  case (.bfloat16, 7): widenedRows7(p, adds)
   case (.bfloat16, 8): widenedRows8(p, adds)
   #endif
   case (.float32, _): float32Rows3(p, adds)
@@ -557,6 +582,7 @@ func multiplyDotted(_ p: Product, _ adds: Bool) {
   case 3: dottedRows3(p, adds)
   case 4: dottedRows4(p, adds)
   case 5: dottedRows5(p, adds)
+  case 7: dottedRows7(p, adds)
   case 8: dottedRows8(p, adds)
   default: dottedRows6(p, adds)
   }

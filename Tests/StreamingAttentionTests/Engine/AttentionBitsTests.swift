@@ -77,8 +77,8 @@ struct AttentionBitsTests {
     "are the same whether pages are widened and memory is asked for ahead",
     arguments: kinds + maskings + quantized, [true, false])
   func traits(_ example: AttentionCase, dotsPairs: Bool) throws {
-    // Times the group: few rows, by eights or not, up to a page's pass for itself, more than a block.
-    for rows in [1, 3, 8, 17, 30] {
+    // Times the group: few rows, by sevens, eights or neither, up to a page's pass for itself, more than a block.
+    for rows in [1, 3, 7, 8, 17, 30] {
       var example = example
       example.rows = rows
       var results: [AttentionResult] = []
@@ -153,7 +153,7 @@ struct AttentionBitsTests {
       return all
     }
     let whole = try rows(chunk: example.length)
-    // Eight rows for each of three heads are three tiles of eight, with AVX-512.
+    // Seven or eight rows for each of three heads are three tiles of as many, with AVX-512.
     for chunk in [1, 7, 8, 64, 1000] {
       let chunked = try rows(chunk: chunk)
       #expect(chunked.logSumExp == whole.logSumExp, "chunks of \(chunk)")
