@@ -93,6 +93,8 @@ struct PageView {
   /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
   var keyCode = PageCode.none
   var valueCode = PageCode.none
+  /// By what a tile turns the keys, `[pair][cos: 64 | sin: 64]`, where it does.
+  var turns: UnsafePointer<Float>?
 }
 
 /// What is asked of memory while something is read, in bytes from there; 0 asks for nothing.
@@ -241,7 +243,9 @@ func attendEntry(
     scratch.contents.pointee.wholeRows = 0
     guard findSeen(task, scratch, entry.pointee, firstRow, rows) else { return }
   }
-  if page.keyCode.isNone {
+  if let turns = page.turns {
+    computeTurnedScores(task, scratch, page, firstRow, rows, turns)
+  } else if page.keyCode.isNone {
     computeScores(task, scratch, page, firstRow, rows, tileRows)
   } else {
     computeCodedScores(task, scratch, page, firstRow, rows, tileRows)
@@ -389,7 +393,7 @@ func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
 /// memory little enough for what the first tile has asked for to arrive while the others multiply, and no less than how far it asks.
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
-  page.streams ? max(4096, page.ahead.near) : 16_384
+  page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384
 }
 
 /// What comes between q·k and the softmax: softcap, ALiBi, additive bias.
@@ -668,7 +672,7 @@ func askSkipped(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ share: Int, _ shares: Int
 ) {
   var row = askedRows - 1 + share * askedRows
-  while row < page.keyRows && page.keys != Raw(scratch.keys) {
+  while row < page.keyRows && page.keys != Raw(scratch.keys) && page.turns == nil {
     askFar(page.keys + page.ahead.next + row * page.keyRowBytes, page.keyRowBytes)
     row += shares * askedRows
   }

@@ -5,8 +5,8 @@ import KernelTable
 ///
 /// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
 /// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
-/// the dot product takes it, else, or if `asFloats` is set for keys that are widened, as f32. If `inOrder` is set, for keys
-/// in codes, as for f16.
+/// the dot product takes it, else as f32. If `asFloats` is set, for keys that are still to be turned, so for all of them, in f32; if `inOrder`
+/// is set, for keys in codes, as for f16.
 @inline(__always)
 func prepareRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool, inOrder: Bool
@@ -17,11 +17,11 @@ func prepareRows(
   // With a softcap scores are capped in natural units and turn into units of log2 afterwards.
   let factor = task.pointee.scale * (task.pointee.softcap > 0 ? 1 : log2e)
   let rotaryFactor = factor * task.pointee.rotaryScale
-  let isPaired = task.pointee.keyElement.isBFloat16 && !inOrder
+  let isPaired = (task.pointee.keyElement.isBFloat16 || asFloats) && !inOrder
   // The usual case: all channels turn, by whole vectors.
   let isWhole =
     pairs > 0 && pairs & 15 == 0 && width == 2 * pairs && !task.pointee.pairOrder.isInterleaved
-    && (!isPaired || (dotsPairs(task) && !asFloats))
+    && (!isPaired || asFloats || dotsPairs(task))
   var row = 0
   while row < task.pointee.rowCount {
     let token = row / group
@@ -31,7 +31,7 @@ func prepareRows(
           + (row - token * group) * task.pointee.headStride, pairs, rotaryFactor,
         turnsOf(task.pointee.tokenTurns, token * width),
         run > 0 ? turnsOf(task.pointee.runTurns, run * width) : nil,
-        scratch.queries + row * scratch.queryRowBytes, isPaired)
+        scratch.queries + row * scratch.queryRowBytes, isPaired, asFloats)
       row += 1
       continue
     }
@@ -72,11 +72,12 @@ func prepareRows(
   }
 }
 
-/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time.
+/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time; neighbours become bf16, or f32 if `asFloats` is set.
 @inline(__always)
 func prepareWhole(
   _ source: UnsafePointer<Float>, _ pairs: Int, _ factor: Float, _ tokenTurn: UnsafePointer<Float>?,
-  _ runTurn: UnsafePointer<Float>?, _ target: UnsafeMutableRawPointer, _ isPaired: Bool
+  _ runTurn: UnsafePointer<Float>?, _ target: UnsafeMutableRawPointer, _ isPaired: Bool,
+  _ asFloats: Bool
 ) {
   let factors = attention_splat(factor)
   var pair = 0
@@ -85,12 +86,15 @@ func prepareWhole(
     var v = attention_multiply(attention_load(source + pairs + pair), factors)
     if let tokenTurn { (u, v) = turned(u, v, tokenTurn + pair, pairs) }
     if let runTurn { (u, v) = turned(u, v, runTurn + pair, pairs) }
-    if isPaired {
+    let row = target.assumingMemoryBound(to: Float.self)
+    if isPaired && asFloats {
+      attention_store(row + 2 * pair, attention_zip_first(u, v))
+      attention_store(row + 2 * pair + 16, attention_zip_last(u, v))
+    } else if isPaired {
       #if KERNELS_AVX512BF16
       attention_store_pairs(target + 4 * pair, attention_pair_bfloats(u, v))
       #endif
     } else {
-      let row = target.assumingMemoryBound(to: Float.self)
       attention_store(row + pair, u)
       attention_store(row + pairs + pair, v)
     }

@@ -56,6 +56,12 @@ func entryView(
       * (isPaired || view.valueElement.isFloat16 ? 2 : 4)
     view.jump = next - end
   }
+  if task.pointee.entries[index].slotTurns >= 0 && !asksNextPage && !isMany
+    && !view.keyElement.isBFloat16
+  {
+    // The second members of the next page's keys are read together with the first ones.
+    view.ahead.near += task.pointee.pairs * view.keyRowBytes
+  }
   return view
 }
 
@@ -85,7 +91,11 @@ func widenPage(
   let turnsKeys = entry.pointee.slotTurns >= 0
   let widensPlain = isMany && task.pointee.widensPages
   let hasCodedKeys = !view.keyCode.isNone
-  if turnsKeys
+  if turnsKeys && !hasCodedKeys && task.pointee.rowCount <= mostTurningRows,
+    let turns = task.pointee.slotTurns
+  {
+    view.turns = turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128
+  } else if turnsKeys
     || (hasCodedKeys ? task.pointee.widensCodes : widensPlain && isWidened(task, view.keyElement))
   {
     if hasCodedKeys { decodeKeys(page, view.keyCode, task.pointee.keyWidth, scratch.keys) }
@@ -93,7 +103,7 @@ func widenPage(
       turnKeys(
         task, hasCodedKeys ? Raw(scratch.keys) : page, hasCodedKeys ? .float32 : view.keyElement,
         scratch.keys, turns + Int(entry.pointee.slotTurns) * task.pointee.pairs * 128,
-        hasCodedKeys ? 0 : view.ahead.next)
+        hasCodedKeys ? Ahead() : view.ahead, !hasCodedKeys)
     } else if !hasCodedKeys {
       widenKeys(task, page, scratch.keys)
     }
@@ -183,11 +193,12 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
 /// Keys in f32, with (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot; `turns` is
 /// `[pair][cos: 64 | sin: 64]`.
 ///
-/// Keys that are in f32 already may be turned where they lie.
+/// The members of a pair one after the other if `isPaired` is set, else all first ones before the second ones; so, keys that are in f32
+/// already may be turned where they lie.
 @inline(__always)
 func turnKeys(
   _ task: UnsafePointer<LeafTask>, _ page: Raw, _ element: StoredElement, _ target: Floats,
-  _ turns: UnsafePointer<Float>, _ next: Int
+  _ turns: UnsafePointer<Float>, _ ahead: Ahead, _ isPaired: Bool
 ) {
   let pairs = task.pointee.pairs
   let width = task.pointee.keyWidth
@@ -196,14 +207,12 @@ func turnKeys(
   while pair < pairs {
     let first = page + pair * rowBytes
     let second = element.isBFloat16 ? first : page + (pairs + pair) * rowBytes
-    if next != 0 {
-      askFar(first + next, rowBytes)
-      if !element.isBFloat16 { askFar(second + next, rowBytes) }
-    }
+    let bytes = element.isBFloat16 ? rowBytes : 2 * rowBytes
+    askAheadOfTurn(page + pair * bytes, bytes, ahead)
     let table = turns + pair * 128
     let targets = (
-      target + (element.isBFloat16 ? 2 * pair : pair) * 64,
-      target + (element.isBFloat16 ? 2 * pair + 1 : pairs + pair) * 64
+      target + (isPaired ? 2 * pair : pair) * 64,
+      target + (isPaired ? 2 * pair + 1 : pairs + pair) * 64
     )
     var slot = 0
     while slot < 64 {
@@ -240,6 +249,16 @@ func turnKeys(
     widenHalves(rest, (width - 2 * pairs) * 64, target + 128 * pairs)
   case .bfloat16:
     widenPairs(rest, (width + 1) / 2 - pairs, 64, target + 128 * pairs)
+  }
+}
+
+/// Asks for `bytes` of what comes after `from`, line after line, on behalf of the members of a pair.
+@inline(__always)
+func askAheadOfTurn(_ from: Raw, _ bytes: Int, _ ahead: Ahead) {
+  if ahead.next != 0 {
+    askFar(from + ahead.next, bytes)
+  } else if ahead.near != 0 {
+    askAhead(from, 0, bytes, ahead)
   }
 }
 

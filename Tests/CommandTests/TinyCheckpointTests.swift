@@ -61,7 +61,8 @@ struct TinyCheckpointTests {
     // bit may differ.
     for chunk in [1, 7, 64, 1000] where chunk < length {
       let chunked = try run(chunk: chunk).logits
-      #expect(chunked.bytes == whole.bytes, "chunks of \(chunk)")
+      let isSame = chunked.bytes == whole.bytes
+      #expect(isSame, "chunks of \(chunk)")
     }
     return attention
   }

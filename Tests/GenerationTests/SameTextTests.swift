@@ -47,7 +47,9 @@ struct SameTextTests {
         try await answer(sampling, workers: $0, count: 6)
       }
       #expect(several.ids == one.ids)
-      #expect(several.logits == one.logits)
+      // A difference of long arrays would take minutes to describe.
+      let isSame = several.logits == one.logits
+      #expect(isSame, "\(count) threads")
     }
     let again = try await answer(sampling, count: 6)
     #expect(again.ids == one.ids)

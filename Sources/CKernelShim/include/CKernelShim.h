@@ -84,6 +84,9 @@ ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
   f32x4 fours = eights.lo + eights.hi;
   return (fours[0] + fours[2]) + (fours[1] + fours[3]);
 }
+/* a0, b0, a1, b1, ... of the first eights, and of the last ones. */
+ATTENTION_INLINE attention_f32x16 attention_zip_first(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23); }
+ATTENTION_INLINE attention_f32x16 attention_zip_last(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31); }
 ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
 
 #define ATTENTION_STEP(p, f, c) ATTENTION_FMA(p, f, (attention_f32x16)(c))
