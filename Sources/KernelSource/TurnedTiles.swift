@@ -52,9 +52,9 @@ struct TurnedProduct {
   var leftRowBytes: Int
   var keys: Raw
   var pairs: Int
-  /// `[pair][cos: 64 | sin: 64]`
+  /// `[pair][cos: 64 | sin: 64]`.
   var turns: UnsafePointer<Float>
-  /// `[row][64]`
+  /// `[row][64]`.
   var result: Floats
   var ahead: Ahead
 }
