@@ -383,14 +383,15 @@ func asks(_ page: PageView, _ row: Int, _ rows: Int, _ tileRows: Int) -> Bool {
   page.streams ? row == 0 : row + tileRows >= rows
 }
 
-/// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of eight rows.
+/// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of seven or eight rows.
 @inline(__always)
 func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
   rows > tileRows || tileRows > largestTile
 }
 
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
-/// memory little enough for what the first tile has asked for to arrive while the others multiply, and no less than how far it asks.
+/// memory little enough for what the first tile has asked for to arrive while the others multiply, and up to 8 KiB no less than how
+/// far it asks.
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384

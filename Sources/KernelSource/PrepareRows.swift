@@ -5,8 +5,8 @@ import KernelTable
 ///
 /// f32 for f32 and f16 keys: first members of the pairs, second members, then the channels that pass through.
 /// For bf16 keys two neighbours at a time: (first, second) of each pair, then the rest in twos; as bf16 where
-/// the dot product takes it, else as f32. If `asFloats` is set, for keys that are still to be turned, so for all of them, in f32; if `inOrder`
-/// is set, for keys in codes, as for f16.
+/// the dot product takes it, else as f32. So for keys of any type that are still to be turned (`asFloats`), in f32.
+/// If `inOrder` is set, for keys in codes, as for f16.
 @inline(__always)
 func prepareRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ run: Int, asFloats: Bool, inOrder: Bool
@@ -72,7 +72,8 @@ func prepareRows(
   }
 }
 
-/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time; neighbours become bf16, or f32 if `asFloats` is set.
+/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time; neighbours become bf16, or f32 if
+/// `asFloats` is set.
 @inline(__always)
 func prepareWhole(
   _ source: UnsafePointer<Float>, _ pairs: Int, _ factor: Float, _ tokenTurn: UnsafePointer<Float>?,

@@ -129,7 +129,7 @@ var largestTile: Int {
 /// goes on delivering.
 @inline(__always) var askedRows: Int { 8 }
 
-/// Asks for `bytes` of what comes after `from`, on behalf of a stored row.
+/// Asks for `bytes` of what comes after `from`, on behalf of a stored row; 0 for one that is never left out, as in a stripe.
 @inline(__always)
 func askAhead(_ from: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
   var line = 0
@@ -159,7 +159,8 @@ func tile<O: Operand, let sums: Int>(
   var step = 0
   if ahead.near != 0 {
     while step < count {
-      askAhead(takesWholeRows ? right : asked, step, groups * O.groupBytes, ahead)
+      askAhead(
+        takesWholeRows ? right : asked, takesWholeRows ? step : 0, groups * O.groupBytes, ahead)
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
       asked += groups * O.groupBytes
       left += O.leftBytes
@@ -312,7 +313,7 @@ func stripe<O: Operand, let sums: Int>(
   var asked = p.right + group * p.count * O.groupBytes
   var step = 0
   while step < p.count {
-    if p.ahead.near != 0 { askAhead(asked, step, groups * O.groupBytes, p.ahead) }
+    if p.ahead.near != 0 { askAhead(asked, 0, groups * O.groupBytes, p.ahead) }
     addStep(operand, 4, groups, &upper, left, p.leftRowBytes, right)
     addStep(operand, rows - 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
     asked += groups * O.groupBytes
@@ -507,7 +508,7 @@ func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
   multiplyTile(p, element, adds)
   #else
-  if p.streams && p.rows > 1 {
+  if p.streams && p.groupCount > groupsPerPass(p.rows) {
     multiplyBlocks(p, element, adds)
   } else {
     multiplyTile(p, element, adds)

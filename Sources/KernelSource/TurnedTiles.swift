@@ -1,7 +1,7 @@
 import CKernelShim
 import KernelTable
 
-// SAFETY: pointers from end to end, as in Tiles.swift; and one file for a tile and what it inlines, for the same reason.
+// SAFETY: pointers from end to end, as in Tiles.swift.
 
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
 /// How the members of a rotary pair are read from stored keys, sixteen slots at a time.
@@ -220,7 +220,8 @@ func computeTurnedScores(
         rows: rows, left: left + 8 * pairs, leftRowBytes: scratch.queryRowBytes,
         right: page.keys + done * page.keyRowBytes, rightRowBytes: page.keyRowBytes,
         count: page.keyRows - done, groupCount: 4, result: scratch.scores, resultStride: 64,
-        streams: page.streams, ahead: Ahead(), dotsPairs: false),
+        streams: page.streams,
+        ahead: page.ahead.next == 0 ? Ahead(near: page.ahead.near) : Ahead(), dotsPairs: false),
       page.keyElement, adds: true)
   }
   #endif

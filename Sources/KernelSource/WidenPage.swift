@@ -77,8 +77,8 @@ func storedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) -
     streams: streams)
 }
 
-/// Brings what has to be in f32 into the scratch: keys that are still to be turned, and for many rows whatever
-/// they multiply better so.
+/// Brings what has to be in f32 into the scratch: keys that are still to be turned, unless few rows turn them in their tile,
+/// and for many rows whatever they multiply better so.
 ///
 /// Widening is exact and the products run in the same order, so it changes no bit; but codes that are widened meet
 /// queries and probabilities that are not integers (`LeafTask.widensCodes`).
@@ -193,8 +193,8 @@ func widenPairs(_ source: Raw, _ rows: Int, _ width: Int, _ target: Floats) {
 /// Keys in f32, with (u, v) ← (u·cos − v·sin, u·sin + v·cos) for every pair and slot; `turns` is
 /// `[pair][cos: 64 | sin: 64]`.
 ///
-/// The members of a pair one after the other if `isPaired` is set, else all first ones before the second ones; so, keys that are in f32
-/// already may be turned where they lie.
+/// The members of a pair one after the other if `isPaired` is set, else all first ones before the second ones: in that order,
+/// keys that are in f32 already may be turned where they lie.
 @inline(__always)
 func turnKeys(
   _ task: UnsafePointer<LeafTask>, _ page: Raw, _ element: StoredElement, _ target: Floats,
@@ -241,6 +241,8 @@ func turnKeys(
   }
   let done = element.isBFloat16 ? pairs : 2 * pairs
   let rest = page + done * rowBytes
+  let restRows = (element.isBFloat16 ? (width + 1) / 2 : width) - done
+  askAheadOfTurn(rest, restRows * rowBytes, ahead)
   switch element {
   case .float32:
     UnsafeMutableRawPointer(target + 128 * pairs).copyMemory(

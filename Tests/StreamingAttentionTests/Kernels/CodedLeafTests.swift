@@ -92,18 +92,24 @@ struct CodedLeafTests {
   func widened(instructionSet: InstructionSet) {
     var generator = SeededGenerator(seed: 73)
     for (keyCode, valueCode) in CodedPageTests.codes {
-      for variant in 0..<6 {
+      for variant in 0..<12 {
         var leaf = CodedLeaf()
+        // From the seventh on, few rows: plain keys that are still to be turned are turned in their tile.
+        let isFew = variant >= 6
         leaf.form = PageForm(
-          keyWidth: 40, valueWidth: 80, keyElement: variant == 4 ? .bfloat16 : .float16,
+          keyWidth: 40, valueWidth: 80,
+          keyElement: isFew
+            ? StoredElement.allCases[variant % 3] : variant == 4 ? .bfloat16 : .float16,
           keyCode: keyCode, valueCode: valueCode, pairs: 20,
           order: variant % 2 == 0 ? .halves : .interleaved)
-        leaf.group = 4
-        leaf.tokens = variant < 3 ? 20 : 2
+        leaf.group = isFew ? 3 : 4
+        leaf.tokens = isFew ? 1 + variant / 3 % 2 : variant < 3 ? 20 : 2
+        leaf.nearAhead = isFew && variant % 2 == 0 ? 8192 : 0
         leaf.entries = [(0..<64, true), (0..<64, true), (0..<20, false)]
-        leaf.widensCodes = variant != 3 && variant != 5
+        leaf.widensCodes = variant != 3 && variant != 5 && variant < 9
         leaf.widensPages = variant == 1
-        if variant >= 2 { leaf.turnedEntries = variant == 5 ? [0, 1, 2] : [0] }
+        if variant >= 2 { leaf.turnedEntries = variant == 5 || isFew ? [0, 1, 2] : [0] }
+        if isFew && variant % 4 == 3 { leaf.turnedEntries = [0, 2] }
         let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
         #expect(worst <= 1, "\(instructionSet) \(keyCode) \(valueCode) variant \(variant)")
       }
