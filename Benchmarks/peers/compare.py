@@ -274,6 +274,8 @@ def machine():
     words = sys.argv[1:]
     if words[:1] == ["--attend"]:  # which the tool has put there
         words = words[2:]
+    # Files by their names: folders of this machine say nothing elsewhere.
+    words = [os.path.basename(word) if os.sep in word else word for word in words]
     return {
         "operation": "machine",
         "command": shlex.join(["tools/compare-peers", *words]),
