@@ -13,6 +13,12 @@ func codedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) ->
   return view
 }
 
+/// What is asked for while codes are read: the page that comes next, line after line, by whoever is at work.
+@inline(__always)
+func codedAhead(_ task: UnsafePointer<LeafTask>, _ page: PageView) -> Ahead {
+  task.pointee.asksNextPage ? page.ahead : Ahead(next: page.ahead.next)
+}
+
 /// Rows of a tile over codes.
 @inline(__always)
 func codedTileRows(_ tileRows: Int) -> Int {
@@ -39,6 +45,11 @@ func computeCodedScores(
   let fitting = 2_130_000_000 / (largestCode(code) * Float(width))
   let top = fitting < largestFactor(code) ? fitting : largestFactor(code)
   var at = page.keys
+  var asked = codedAhead(task, page)
+  let tileAsks = codedTileAsks(count, 2, isValues: false)
+  let groupBytes = 4 * padded + count * (code.isInt4 ? 128 : 256)
+  let scalingAsks = groupBytes - tileAsks * (code.isInt4 ? 1 : 2)
+  let askedBytes = asked.next == 0 ? 0 : (scalingAsks / (padded / 8) + 63) / 64 * 64
   var panel = 0
   while panel < 2 {
     if panel == 0 || code.isInt4 {
@@ -49,10 +60,12 @@ func computeCodedScores(
           queryRowBytes: scratch.queryRowBytes, factors: at, width: padded, code: code, top: top,
           scaled: scratch.scaled, result: scratch.keyFactors + row * rowBytes,
           resultRowBytes: rowBytes, rowScales: scratch.rowScales + row,
-          rowShifts: scratch.rowShifts + row, next: row == 0 ? page.ahead.next : 0)
+          rowShifts: scratch.rowShifts + row, ahead: asked,
+          askedBytes: row == 0 ? askedBytes : 0)
         row += scaleQueries(scaling, rows - row)
       }
       at += 4 * padded
+      if asked.next != 0 { asked.next += padded / 8 * askedBytes - 4 * padded }
     }
     var row = 0
     while row < rows {
@@ -63,11 +76,12 @@ func computeCodedScores(
           leftRowBytes: rowBytes, codes: at, count: count, groupCount: 2,
           rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
           result: scratch.scores + 64 * row + 32 * panel, resultStride: 64, isValues: false,
-          ahead: row == 0 ? page.ahead : Ahead()),
+          ahead: row == 0 ? asked : Ahead()),
         code)
       row += tile
     }
     at += count * 128
+    if asked.next != 0 { asked.next += tileAsks - count * 128 }
     panel += 1
   }
 }
@@ -85,7 +99,7 @@ func advanceCodedRows(
   var row = 0
   while row < rows {
     let at = firstRow + row
-    if page.ahead.next != 0 { askSkippedValues(task, page, row, rows) }
+    if page.ahead.next != 0 { askEarlyValues(task, page, row, rows) }
     advanceCoded(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
@@ -111,6 +125,8 @@ func addCoded(
   let partBytes = rowBytes * slotsPerScale(code) / 64
   let tile = codedTileRows(tileRows)
   var at = page.values
+  var asked = codedAhead(task, page)
+  if asked.next != 0 { asked.next += earlyValueBytes(task, code) }
   var channel = 0
   while channel < padded {
     let groups = padded - channel < 32 ? 1 : 2
@@ -127,32 +143,35 @@ func addCoded(
             rowScales: scratch.rowScales + row,
             rowShifts: (isLater ? scratch.laterShifts : scratch.rowShifts) + row,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, isValues: true, ahead: row == 0 ? page.ahead : Ahead()),
+            resultStride: padded, isValues: true, ahead: row == 0 ? asked : Ahead()),
           code)
         row += tile
       }
       at += (count + 1) * groups * 64
+      if asked.next != 0 {
+        asked.next += codedTileAsks(count, groups, isValues: true) - (count + 1) * groups * 64
+      }
       first += slotsPerScale(code)
     }
     channel += 16 * groups
   }
 }
 
-/// Asks for a share of the stored rows of values that tiles leave out (`askedCodedRows`), as they lie in whole panels.
+/// Bytes of the values to come that tiles do not ask for: they are asked for first, while scores become probabilities.
 @inline(__always)
-func askSkippedValues(
+func earlyValueBytes(_ task: UnsafePointer<LeafTask>, _ code: PageCode) -> Int {
+  let count = slotsPerScale(code) / rowsPerLane(code)
+  return task.pointee.outputStride / 16 * (64 / slotsPerScale(code)) * (count / askedCodedRows) * 64
+}
+
+/// Asks for one of so many shares of them.
+@inline(__always)
+func askEarlyValues(
   _ task: UnsafePointer<LeafTask>, _ page: PageView, _ share: Int, _ shares: Int
 ) {
-  let code = page.valueCode
-  let panelBytes = slotsPerScale(code) / rowsPerLane(code) * 128 + 128
-  let panelCount = task.pointee.outputStride / 32 * (64 / slotsPerScale(code))
-  var panel = share
-  while panel < panelCount {
-    var row = 128 * (askedCodedRows - 1)
-    while row < panelBytes - 128 {
-      askFar(page.values + page.ahead.next + panel * panelBytes + row, 128)
-      row += 128 * askedCodedRows
-    }
-    panel += shares
-  }
+  let bytes = earlyValueBytes(task, page.valueCode)
+  let first = bytes * share / shares / 64 * 64
+  askCodes(
+    page.values + page.ahead.next + first, bytes * (share + 1) / shares / 64 * 64 - first,
+    asksTwice: task.pointee.asksNextPage)
 }

@@ -21,15 +21,24 @@ struct QueryScaling {
   /// What an integer of each row stands for, and Σ q·zero.
   var rowScales: Floats
   var rowShifts: Floats
-  /// Bytes to the group that is asked for meanwhile; 0 asks for nothing.
-  var next: Int
+  /// `next` leads from the factors to what is asked for, so many bytes at each of the `width / 8` times that 16 channels are read.
+  var ahead: Ahead
+  var askedBytes: Int
 }
 
-/// Turns one query or four into integers; how many it has been.
+/// Turns up to four queries into integers; how many it has been.
 @inline(__always)
 func scaleQueries(_ s: QueryScaling, _ rows: Int) -> Int {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  if rows >= 4 {
+  switch rows {
+  case 1: break
+  case 2:
+    scaleTwo(s)
+    return 2
+  case 3:
+    scaleThree(s)
+    return 3
+  default:
     scaleFour(s)
     return 4
   }
@@ -40,6 +49,8 @@ func scaleQueries(_ s: QueryScaling, _ rows: Int) -> Int {
 
 @inline(never) func scaleOne(_ s: QueryScaling) { scale(InlineArray<1, UInt8>(repeating: 0), s) }
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
+@inline(never) func scaleTwo(_ s: QueryScaling) { scale(InlineArray<2, UInt8>(repeating: 0), s) }
+@inline(never) func scaleThree(_ s: QueryScaling) { scale(InlineArray<3, UInt8>(repeating: 0), s) }
 @inline(never) func scaleFour(_ s: QueryScaling) { scale(InlineArray<4, UInt8>(repeating: 0), s) }
 #endif
 
@@ -52,7 +63,9 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   var constant = InlineArray<rows, Vector>(repeating: Vector())
   var channel = 0
   while channel < s.width {
-    if s.next != 0 { askSkippedKeys(s, channel / 16) }
+    askCodes(
+      s.factors + s.ahead.next + channel / 16 * s.askedBytes, s.askedBytes,
+      asksTwice: s.ahead.near != 0)
     let scales = attention_load_half(s.factors + 2 * channel)
     let zeros = attention_load_half(s.factors + 2 * (s.width + channel))
     var row = 0
@@ -80,7 +93,9 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   var result = s.result
   channel = 0
   while channel < s.width {
-    if s.next != 0 { askSkippedKeys(s, (s.width + channel) / 16) }
+    askCodes(
+      s.factors + s.ahead.next + (s.width + channel) / 16 * s.askedBytes, s.askedBytes,
+      asksTwice: s.ahead.near != 0)
     row = 0
     while row < rows {
       storeFactors(
@@ -93,16 +108,4 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
     result += factorBytes(s.code)
     channel += 16
   }
-}
-
-/// Asks for the scales and zeros of the group to come, and for the stored rows of its codes that tiles leave out
-/// (`askedCodedRows`), a part at each of the `width / 8` places.
-@inline(__always)
-func askSkippedKeys(_ s: QueryScaling, _ place: Int) {
-  let group = s.factors + s.next
-  let codeBytes = s.width * (s.code.isInt4 ? 16 : 64)
-  let row = 128 * (askedCodedRows - 1 + askedCodedRows * place)
-  if row < codeBytes { askFar(group + 4 * s.width + row, 128) }
-  let factor = 128 * (place - s.width / 16)
-  if factor >= 0 && factor < 4 * s.width { askFar(group + factor, 128) }
 }

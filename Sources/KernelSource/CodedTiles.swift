@@ -76,8 +76,25 @@ enum NibbleOperand: CodedOperand {
 }
 #endif
 
-/// Of so many stored rows of codes to come, a tile asks for all but the last, as `askedRows`: more of the time is spent outside tiles.
+/// At so many stored rows of codes, a tile asks for what comes next at all but the last, as `askedRows`: more of the time is
+/// spent outside tiles.
 @inline(__always) var askedCodedRows: Int { 4 }
+
+/// Asks for a part of the page that comes next: into L1, or into L2 where it is asked for twice.
+@inline(__always)
+func askCodes(_ at: Raw, _ bytes: Int, asksTwice: Bool) {
+  if asksTwice {
+    askFar(at, bytes)
+  } else {
+    askAhead(at, 0, bytes, Ahead())
+  }
+}
+
+/// Bytes that a tile asks for meanwhile; it reads `count` stored rows of codes, and where `isValues` their scales and zeros.
+@inline(__always)
+func codedTileAsks(_ count: Int, _ groupCount: Int, isValues: Bool) -> Int {
+  (count - count / askedCodedRows + (isValues ? 1 : 0)) * groupCount * 64
+}
 
 /// Most rows of a tile over 32 columns of codes, so that the sums for each 16 of them fit the registers.
 @inline(__always)
@@ -140,6 +157,7 @@ struct CodedProduct {
   var result: Floats
   var resultStride: Int
   var isValues: Bool
+  /// `next` leads from the codes to what is asked for, line after line (`codedTileAsks`).
   var ahead: Ahead
 }
 
@@ -161,10 +179,11 @@ func codedPart<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// Some rows times `groups` groups of 16 columns, two sums each.
+/// Some rows times `groups` groups of 16 columns, two sums each; `groups` and `asksTwice` are literal.
 @inline(__always)
 func codedTile<O: CodedOperand, let rows: Int>(
-  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct,
+  asksTwice: Bool
 ) {
   var first0 = InlineArray<rows, Integers>(repeating: Integers())
   var first1 = InlineArray<rows, Integers>(repeating: Integers())
@@ -172,14 +191,14 @@ func codedTile<O: CodedOperand, let rows: Int>(
   var second1 = InlineArray<rows, Integers>(repeating: Integers())
   var left = p.left
   var right = p.codes
+  var asked = p.codes + p.ahead.next
   var step = 0
   while step < p.count {
-    if p.ahead.near != 0 {
-      attention_prefetch(right + p.ahead.near)
-      if groups > 1 { attention_prefetch(right + p.ahead.near + 64) }
-      if step & (askedCodedRows - 1) != askedCodedRows - 1 {
-        askFar(right + p.ahead.next, 64 * groups)
-      }
+    if asksTwice { askAhead(right, 0, 64 * groups, Ahead(near: p.ahead.near)) }
+    // No branch on whether anything is asked for: where nothing is, these lines are here already.
+    if step & (askedCodedRows - 1) != askedCodedRows - 1 {
+      askCodes(asked, 64 * groups, asksTwice: asksTwice)
+      asked += 64 * groups
     }
     let right0 = attention_load_pairs(right)
     let right1 = groups > 1 ? attention_load_pairs(right + 64) : right0
@@ -198,7 +217,7 @@ func codedTile<O: CodedOperand, let rows: Int>(
     step += 1
   }
   if p.isValues {
-    if p.ahead.next != 0 { askFar(right + p.ahead.next, 64 * groups) }
+    askCodes(asked, 64 * groups, asksTwice: asksTwice)
     let scale0 = attention_load_half(right)
     let zero0 = attention_load_half(right + 32 * groups)
     let scale1 = groups > 1 ? attention_load_half(right + 32) : scale0
@@ -246,10 +265,11 @@ func codedTile<O: CodedOperand, let rows: Int>(
 func codedRows<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
 ) {
-  if p.groupCount > 1 {
-    codedTile(operand, shape, 2, p)
-  } else {
-    codedTile(operand, shape, 1, p)
+  switch (p.groupCount > 1, p.ahead.near != 0) {
+  case (true, true): codedTile(operand, shape, 2, p, asksTwice: true)
+  case (true, false): codedTile(operand, shape, 2, p, asksTwice: false)
+  case (false, true): codedTile(operand, shape, 1, p, asksTwice: true)
+  case (false, false): codedTile(operand, shape, 1, p, asksTwice: false)
   }
 }
 
