@@ -26,12 +26,11 @@ struct Scratch {
   var values: Floats
   /// Four queries times the scales of their channels.
   var scaled: Floats
-  /// What an integer of each row of the block stands for, and what is added for the zeros.
+  /// What an integer of each row of the block stands for, and what is added for the zeros, `[2][24]`: then those for slots from 32
+  /// on, where these have scales of their own.
   var rowScales: Floats
   var rowShifts: Floats
-  /// The latter for slots from 32 on, where values have scales of their own.
-  var laterShifts: Floats
-  /// Queries and probabilities of the block as integers (`storeFactors`).
+  /// Queries, likewise twice, and probabilities of the block as integers (`storeFactors`).
   var keyFactors: UnsafeMutableRawPointer
   var probabilityFactors: UnsafeMutableRawPointer
   /// Partial sums of the block as they were before an entry whose mass is noted: `[24][16]`.
@@ -55,10 +54,9 @@ struct Scratch {
     values = keys + LeafTask.pageFloats(keyWidth)
     scaled = values + LeafTask.pageFloats(valueWidth)
     rowScales = scaled + 4 * padded
-    rowShifts = rowScales + block
-    laterShifts = rowShifts + block
-    keyFactors = UnsafeMutableRawPointer(laterShifts + block)
-    probabilityFactors = keyFactors + block * padded * 2
+    rowShifts = rowScales + 2 * block
+    keyFactors = UnsafeMutableRawPointer(rowShifts + 2 * block)
+    probabilityFactors = keyFactors + 2 * block * padded * 2
     lanesBefore = (probabilityFactors + block * 128).assumingMemoryBound(to: Float.self)
   }
 }

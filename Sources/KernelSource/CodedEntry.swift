@@ -13,10 +13,12 @@ func codedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) ->
   return view
 }
 
-/// What is asked for while codes are read: the page that comes next, line after line, by whoever is at work.
+/// How far tiles over codes ask a second time, for lines soon to come; 0 if they do not.
+///
+/// Whoever is at work asks for the page that comes next, line after line.
 @inline(__always)
-func codedAhead(_ task: UnsafePointer<LeafTask>, _ page: PageView) -> Ahead {
-  task.pointee.asksNextPage ? page.ahead : Ahead(next: page.ahead.next)
+func nearOfCodes(_ task: UnsafePointer<LeafTask>, _ page: PageView) -> Int {
+  task.pointee.asksNextPage ? page.ahead.near : 0
 }
 
 /// Rows of a tile over codes.
@@ -44,45 +46,49 @@ func computeCodedScores(
   // Sums of this many products stay within 32 bits.
   let fitting = 2_130_000_000 / (largestCode(code) * Float(width))
   let top = fitting < largestFactor(code) ? fitting : largestFactor(code)
-  var at = page.keys
-  var asked = codedAhead(task, page)
-  let tileAsks = codedTileAsks(count, 2, isValues: false)
-  let groupBytes = 4 * padded + count * (code.isInt4 ? 128 : 256)
-  let scalingAsks = groupBytes - tileAsks * (code.isInt4 ? 1 : 2)
-  let askedBytes = asked.next == 0 ? 0 : (scalingAsks / (padded / 8) + 63) / 64 * 64
-  var panel = 0
-  while panel < 2 {
-    if panel == 0 || code.isInt4 {
-      var row = 0
-      while row < rows {
-        let scaling = QueryScaling(
-          queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
-          queryRowBytes: scratch.queryRowBytes, factors: at, width: padded, code: code, top: top,
-          scaled: scratch.scaled, result: scratch.keyFactors + row * rowBytes,
-          resultRowBytes: rowBytes, rowScales: scratch.rowScales + row,
-          rowShifts: scratch.rowShifts + row, ahead: asked,
-          askedBytes: row == 0 ? askedBytes : 0)
-        row += scaleQueries(scaling, rows - row)
-      }
-      at += 4 * padded
-      if asked.next != 0 { asked.next += padded / 8 * askedBytes - 4 * padded }
-    }
+  // int4 has scales of its own for slots from 32 on, before their codes.
+  let groups = code.isInt4 ? 2 : 1
+  let codeBytes = count * (code.isInt4 ? 128 : 256)
+  let asks = page.ahead.next != 0
+  let near = nearOfCodes(task, page)
+  var asked = page.keys + page.ahead.next
+  let scalingAsks =
+    4 * padded + codeBytes - codedTileAsks(count, 2, isValues: false) * (code.isInt4 ? 1 : 2)
+  let askedBytes = (scalingAsks / (padded / 8) + 63) / 64 * 64
+  var group = 0
+  while group < groups {
+    let factors = page.keys + group * (4 * padded + codeBytes)
     var row = 0
     while row < rows {
-      multiplyCoded(
-        CodedProduct(
-          rows: rows - row < tile ? rows - row : tile,
-          left: Raw(scratch.keyFactors) + row * rowBytes,
-          leftRowBytes: rowBytes, codes: at, count: count, groupCount: 2,
-          rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
-          result: scratch.scores + 64 * row + 32 * panel, resultStride: 64, isValues: false,
-          ahead: row == 0 ? asked : Ahead()),
-        code)
-      row += tile
+      let block = group * LeafTask.rowsPerBlock + row
+      let scaling = QueryScaling(
+        queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
+        queryRowBytes: scratch.queryRowBytes, factors: factors, width: padded, code: code, top: top,
+        scaled: scratch.scaled, result: scratch.keyFactors + block * rowBytes,
+        resultRowBytes: rowBytes, rowScales: scratch.rowScales + block,
+        rowShifts: scratch.rowShifts + block, asked: asked,
+        askedBytes: asks && row == 0 ? askedBytes : 0, asksTwice: near != 0)
+      row += scaleQueries(scaling, rows - row)
     }
-    at += count * 128
-    if asked.next != 0 { asked.next += tileAsks - count * 128 }
-    panel += 1
+    asked += padded / 8 * askedBytes
+    group += 1
+  }
+  var row = 0
+  while row < rows {
+    multiplyCoded(
+      CodedProduct(
+        rows: rows - row < tile ? rows - row : tile,
+        left: Raw(scratch.keyFactors) + row * rowBytes, leftRowBytes: rowBytes,
+        codes: page.keys + 4 * padded, asked: asks && row == 0 ? asked : page.keys,
+        near: row == 0 ? near : 0, count: count, gap: code.isInt4 ? 4 * padded : 0,
+        panelCount: 1, hasHalfPanel: false, parts: 2,
+        leftStep: (groups - 1) * LeafTask.rowsPerBlock * rowBytes,
+        scaleStep: (groups - 1) * LeafTask.rowsPerBlock,
+        shiftStep: (groups - 1) * LeafTask.rowsPerBlock,
+        rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
+        result: scratch.scores + 64 * row, resultStride: 64, isValues: false),
+      code)
+    row += tile
   }
 }
 
@@ -104,7 +110,7 @@ func advanceCodedRows(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
       scratch.probabilityFactors + row * rowBytes, scratch.rowScales + row,
-      scratch.rowShifts + row, scratch.laterShifts + row)
+      scratch.rowShifts + row, scratch.rowShifts + LeafTask.rowsPerBlock + row)
     row += 1
   }
 }
@@ -122,38 +128,26 @@ func addCoded(
   let padded = task.pointee.outputStride
   let rowBytes = 4 * factorBytes(code)
   let count = slotsPerScale(code) / rowsPerLane(code)
-  let partBytes = rowBytes * slotsPerScale(code) / 64
   let tile = codedTileRows(tileRows)
-  var at = page.values
-  var asked = codedAhead(task, page)
-  if asked.next != 0 { asked.next += earlyValueBytes(task, code) }
-  var channel = 0
-  while channel < padded {
-    let groups = padded - channel < 32 ? 1 : 2
-    var first = 0
-    while first < 64 {
-      let isLater = first > 0
-      var row = 0
-      while row < rows {
-        multiplyCoded(
-          CodedProduct(
-            rows: rows - row < tile ? rows - row : tile,
-            left: Raw(scratch.probabilityFactors) + row * rowBytes + (isLater ? partBytes : 0),
-            leftRowBytes: rowBytes, codes: at, count: count, groupCount: groups,
-            rowScales: scratch.rowScales + row,
-            rowShifts: (isLater ? scratch.laterShifts : scratch.rowShifts) + row,
-            result: task.pointee.outputs + (firstRow + row) * padded + channel,
-            resultStride: padded, isValues: true, ahead: row == 0 ? asked : Ahead()),
-          code)
-        row += tile
-      }
-      at += (count + 1) * groups * 64
-      if asked.next != 0 {
-        asked.next += codedTileAsks(count, groups, isValues: true) - (count + 1) * groups * 64
-      }
-      first += slotsPerScale(code)
-    }
-    channel += 16 * groups
+  let parts = 64 / slotsPerScale(code)
+  let asks = page.ahead.next != 0
+  let near = nearOfCodes(task, page)
+  let asked = page.values + page.ahead.next + earlyValueBytes(task, code)
+  var row = 0
+  while row < rows {
+    multiplyCoded(
+      CodedProduct(
+        rows: rows - row < tile ? rows - row : tile,
+        left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
+        codes: page.values, asked: asks && row == 0 ? asked : page.values,
+        near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
+        hasHalfPanel: padded % 32 != 0, parts: parts, leftStep: rowBytes / parts, scaleStep: 0,
+        shiftStep: LeafTask.rowsPerBlock, rowScales: scratch.rowScales + row,
+        rowShifts: scratch.rowShifts + row,
+        result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
+        isValues: true),
+      code)
+    row += tile
   }
 }
 
@@ -173,5 +167,5 @@ func askEarlyValues(
   let first = bytes * share / shares / 64 * 64
   askCodes(
     page.values + page.ahead.next + first, bytes * (share + 1) / shares / 64 * 64 - first,
-    asksTwice: task.pointee.asksNextPage)
+    asksTwice: nearOfCodes(task, page) != 0)
 }

@@ -21,9 +21,10 @@ struct QueryScaling {
   /// What an integer of each row stands for, and Σ q·zero.
   var rowScales: Floats
   var rowShifts: Floats
-  /// `next` leads from the factors to what is asked for, so many bytes at each of the `width / 8` times that 16 channels are read.
-  var ahead: Ahead
+  /// What is asked for meanwhile: so many bytes at each of the `width / 8` times that 16 channels are read.
+  var asked: Raw
   var askedBytes: Int
+  var asksTwice: Bool
 }
 
 /// Turns up to four queries into integers; how many it has been.
@@ -63,9 +64,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   var constant = InlineArray<rows, Vector>(repeating: Vector())
   var channel = 0
   while channel < s.width {
-    askCodes(
-      s.factors + s.ahead.next + channel / 16 * s.askedBytes, s.askedBytes,
-      asksTwice: s.ahead.near != 0)
+    askCodes(s.asked + channel / 16 * s.askedBytes, s.askedBytes, asksTwice: s.asksTwice)
     let scales = attention_load_half(s.factors + 2 * channel)
     let zeros = attention_load_half(s.factors + 2 * (s.width + channel))
     var row = 0
@@ -94,8 +93,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   channel = 0
   while channel < s.width {
     askCodes(
-      s.factors + s.ahead.next + (s.width + channel) / 16 * s.askedBytes, s.askedBytes,
-      asksTwice: s.ahead.near != 0)
+      s.asked + (s.width + channel) / 16 * s.askedBytes, s.askedBytes, asksTwice: s.asksTwice)
     row = 0
     while row < rows {
       storeFactors(

@@ -90,7 +90,7 @@ func askCodes(_ at: Raw, _ bytes: Int, asksTwice: Bool) {
   }
 }
 
-/// Bytes that a tile asks for meanwhile; it reads `count` stored rows of codes, and where `isValues` their scales and zeros.
+/// Bytes that a tile asks for while it reads `count` stored rows and, where `isValues`, their scales and zeros.
 @inline(__always)
 func codedTileAsks(_ count: Int, _ groupCount: Int, isValues: Bool) -> Int {
   (count - count / askedCodedRows + (isValues ? 1 : 0)) * groupCount * 64
@@ -140,25 +140,73 @@ func storeFactors(_ to: UnsafeMutableRawPointer, _ factors: Integers, _ code: Pa
   attention_store_factors(to, factors)
 }
 
-/// Rows of factors times one panel of codes.
+/// Rows of factors times the codes of a page's keys or values, scale group after scale group of panels of 32 columns.
 ///
 /// Keys: result = rowScale·Σ + rowShift. Values: result += rowScale·(scale·Σ) + rowShift·zero, by column.
 struct CodedProduct {
   var rows: Int
   var left: Raw
   var leftRowBytes: Int
-  /// Stored rows of `groupCount`·64 bytes; behind those of values their scales and zeros in f16.
+  /// For each scale group `count` stored rows; behind those of values their scales and zeros in f16.
   var codes: Raw
+  /// What is asked for meanwhile, line after line (`codedTileAsks`); where nothing is, lines that are here already.
+  var asked: Raw
+  /// How far a tile asks for its own lines too, which then come into L2 first; 0 if it does not.
+  var near: Int
   var count: Int
-  /// Groups of 16 columns: 2, or 1 in a last panel of values.
-  var groupCount: Int
+  /// Bytes from the end of a panel of keys to the next one.
+  var gap: Int
+  /// Panels, and whether one of 16 columns follows.
+  var panelCount: Int
+  var hasHalfPanel: Bool
+  /// Scale groups of a panel of values: 1 or 2. Both panels of keys: then each has results of its own.
+  var parts: Int
+  /// From one of them to the next: bytes of factors, and floats of scales and shifts.
+  var leftStep: Int
+  var scaleStep: Int
+  var shiftStep: Int
   var rowScales: Floats
   var rowShifts: Floats
   var result: Floats
   var resultStride: Int
   var isValues: Bool
-  /// `next` leads from the codes to what is asked for, line after line (`codedTileAsks`).
-  var ahead: Ahead
+}
+
+/// How far a tile has come.
+struct CodedPlace {
+  var codes: Raw
+  var asked: Raw
+  var left: Raw
+  var scales: Floats
+  var shifts: Floats
+  var result: Floats
+
+  @inline(__always)
+  init(_ p: CodedProduct) {
+    codes = p.codes
+    asked = p.asked
+    left = p.left
+    scales = p.rowScales
+    shifts = p.rowShifts
+    result = p.result
+  }
+
+  @inline(__always)
+  mutating func advance(_ p: CodedProduct) {
+    codes += p.gap
+    left += p.leftStep
+    scales += p.scaleStep
+    shifts += p.shiftStep
+    if !p.isValues { result += 32 }
+  }
+
+  @inline(__always)
+  mutating func beginPanel(_ p: CodedProduct) {
+    left = p.left
+    scales = p.rowScales
+    shifts = p.rowShifts
+    result += 32
+  }
 }
 
 /// One part of a stored row; `rows` and `groups` are literal.
@@ -179,23 +227,20 @@ func codedPart<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// Some rows times `groups` groups of 16 columns, two sums each; `groups` and `asksTwice` are literal.
+/// The sums of one panel and scale group, in two parts for each group of 16 columns; `groups` and `asksTwice` are literal.
 @inline(__always)
-func codedTile<O: CodedOperand, let rows: Int>(
-  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct,
+func codedSums<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ groups: Int, _ first0: inout InlineArray<rows, Integers>,
+  _ first1: inout InlineArray<rows, Integers>, _ second0: inout InlineArray<rows, Integers>,
+  _ second1: inout InlineArray<rows, Integers>, _ p: CodedProduct, _ place: inout CodedPlace,
   asksTwice: Bool
 ) {
-  var first0 = InlineArray<rows, Integers>(repeating: Integers())
-  var first1 = InlineArray<rows, Integers>(repeating: Integers())
-  var second0 = InlineArray<rows, Integers>(repeating: Integers())
-  var second1 = InlineArray<rows, Integers>(repeating: Integers())
-  var left = p.left
-  var right = p.codes
-  var asked = p.codes + p.ahead.next
+  var left = place.left
+  var right = place.codes
+  var asked = place.asked
   var step = 0
   while step < p.count {
-    if asksTwice { askAhead(right, 0, 64 * groups, Ahead(near: p.ahead.near)) }
-    // No branch on whether anything is asked for: where nothing is, these lines are here already.
+    if asksTwice { askAhead(right, 0, 64 * groups, Ahead(near: p.near)) }
     if step & (askedCodedRows - 1) != askedCodedRows - 1 {
       askCodes(asked, 64 * groups, asksTwice: asksTwice)
       asked += 64 * groups
@@ -216,19 +261,39 @@ func codedTile<O: CodedOperand, let rows: Int>(
     right += 64 * groups
     step += 1
   }
+  place.codes = right
+  place.asked = asked
+}
+
+/// Some rows times one scale group of a panel; `groups` and `asksTwice` are literal.
+///
+/// Keys and values pass through one loop: a processor that foresees what an instruction reads would have to learn anew on every
+/// page if each had its own (measured: Documentation/Kernels.md).
+@inline(__always)
+func codedTile<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct,
+  _ place: inout CodedPlace, asksTwice: Bool
+) {
+  var first0 = InlineArray<rows, Integers>(repeating: Integers())
+  var first1 = InlineArray<rows, Integers>(repeating: Integers())
+  var second0 = InlineArray<rows, Integers>(repeating: Integers())
+  var second1 = InlineArray<rows, Integers>(repeating: Integers())
+  codedSums(
+    operand, groups, &first0, &first1, &second0, &second1, p, &place, asksTwice: asksTwice)
   if p.isValues {
-    askCodes(asked, 64 * groups, asksTwice: asksTwice)
-    let scale0 = attention_load_half(right)
-    let zero0 = attention_load_half(right + 32 * groups)
-    let scale1 = groups > 1 ? attention_load_half(right + 32) : scale0
-    let zero1 = groups > 1 ? attention_load_half(right + 96) : zero0
+    askCodes(place.asked, 64 * groups, asksTwice: asksTwice)
+    place.asked += 64 * groups
+    let scale0 = attention_load_half(place.codes)
+    let zero0 = attention_load_half(place.codes + 32 * groups)
+    let scale1 = groups > 1 ? attention_load_half(place.codes + 32) : scale0
+    let zero1 = groups > 1 ? attention_load_half(place.codes + 96) : zero0
+    place.codes += 64 * groups
     var row = 0
     while row < rows {
-      let scale = attention_splat(p.rowScales[row])
-      let shift = attention_splat(p.rowShifts[row])
-      let to = p.result + row * p.resultStride
-      let sums0 = attention_from_integers(
-        O.join(first0[unchecked: row], second0[unchecked: row]))
+      let scale = attention_splat(place.scales[row])
+      let shift = attention_splat(place.shifts[row])
+      let to = place.result + row * p.resultStride
+      let sums0 = attention_from_integers(O.join(first0[unchecked: row], second0[unchecked: row]))
       attention_store(
         to,
         attention_fma(
@@ -249,9 +314,9 @@ func codedTile<O: CodedOperand, let rows: Int>(
   }
   var row = 0
   while row < rows {
-    let scale = attention_splat(p.rowScales[row])
-    let shift = attention_splat(p.rowShifts[row])
-    let to = p.result + row * p.resultStride
+    let scale = attention_splat(place.scales[row])
+    let shift = attention_splat(place.shifts[row])
+    let to = place.result + row * p.resultStride
     let sums0 = attention_from_integers(O.join(first0[unchecked: row], second0[unchecked: row]))
     attention_store(to, attention_fma(sums0, scale, shift))
     let sums1 = attention_from_integers(O.join(first1[unchecked: row], second1[unchecked: row]))
@@ -260,16 +325,42 @@ func codedTile<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// Keys and whole panels of values take two groups, a last panel of values perhaps one.
+/// Some rows times all of a page's keys or values.
+@inline(__always)
+func codedPanels<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct, asksTwice: Bool
+) {
+  var place = CodedPlace(p)
+  var panel = 0
+  while panel < p.panelCount {
+    var part = 0
+    while part < p.parts {
+      codedTile(operand, shape, 2, p, &place, asksTwice: asksTwice)
+      place.advance(p)
+      part += 1
+    }
+    place.beginPanel(p)
+    panel += 1
+  }
+  if p.hasHalfPanel {
+    var part = 0
+    while part < p.parts {
+      // The last lines of a page: a form of its own that asks twice is not worth its size.
+      codedTile(operand, shape, 1, p, &place, asksTwice: false)
+      place.advance(p)
+      part += 1
+    }
+  }
+}
+
 @inline(__always)
 func codedRows<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
 ) {
-  switch (p.groupCount > 1, p.ahead.near != 0) {
-  case (true, true): codedTile(operand, shape, 2, p, asksTwice: true)
-  case (true, false): codedTile(operand, shape, 2, p, asksTwice: false)
-  case (false, true): codedTile(operand, shape, 1, p, asksTwice: true)
-  case (false, false): codedTile(operand, shape, 1, p, asksTwice: false)
+  if p.near != 0 {
+    codedPanels(operand, shape, p, asksTwice: true)
+  } else {
+    codedPanels(operand, shape, p, asksTwice: false)
   }
 }
 
