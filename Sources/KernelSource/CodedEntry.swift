@@ -81,7 +81,7 @@ func computeCodedScores(
         left: Raw(scratch.keyFactors) + row * rowBytes, leftRowBytes: rowBytes,
         codes: page.keys + 4 * padded, asked: asks && row == 0 ? asked : page.keys,
         near: row == 0 ? near : 0, count: count, gap: code.isInt4 ? 4 * padded : 0,
-        panelCount: 1, hasHalfPanel: false, parts: 2,
+        panelCount: 1, parts: 2,
         leftStep: (groups - 1) * LeafTask.rowsPerBlock * rowBytes,
         scaleStep: (groups - 1) * LeafTask.rowsPerBlock,
         shiftStep: (groups - 1) * LeafTask.rowsPerBlock,
@@ -133,20 +133,27 @@ func addCoded(
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
   let asked = page.values + page.ahead.next + earlyValueBytes(task, code)
+  let wideBytes = padded / 32 * parts * (count + 1) * 128
+  let wideAsks = padded / 32 * parts * codedTileAsks(count, 2, isValues: true)
   var row = 0
   while row < rows {
-    multiplyCoded(
-      CodedProduct(
-        rows: rows - row < tile ? rows - row : tile,
-        left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
-        codes: page.values, asked: asks && row == 0 ? asked : page.values,
-        near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
-        hasHalfPanel: padded % 32 != 0, parts: parts, leftStep: rowBytes / parts, scaleStep: 0,
-        shiftStep: LeafTask.rowsPerBlock, rowScales: scratch.rowScales + row,
-        rowShifts: scratch.rowShifts + row,
-        result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
-        isValues: true),
-      code)
+    var product = CodedProduct(
+      rows: rows - row < tile ? rows - row : tile,
+      left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
+      codes: page.values, asked: asks && row == 0 ? asked : page.values,
+      near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
+      parts: parts, leftStep: rowBytes / parts, scaleStep: 0, shiftStep: LeafTask.rowsPerBlock,
+      rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
+      result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
+      isValues: true)
+    multiplyCoded(product, code)
+    if padded % 32 != 0 {
+      product.codes += wideBytes
+      product.asked += wideAsks
+      product.result += padded - 16
+      product.panelCount = 1
+      multiplyCodedNarrow(product, code)
+    }
     row += tile
   }
 }

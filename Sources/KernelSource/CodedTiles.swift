@@ -156,10 +156,8 @@ struct CodedProduct {
   var count: Int
   /// Bytes from the end of a panel of keys to the next one.
   var gap: Int
-  /// Panels, and whether one of 16 columns follows.
   var panelCount: Int
-  var hasHalfPanel: Bool
-  /// Scale groups of a panel of values: 1 or 2. Both panels of keys: then each has results of its own.
+  /// Scale groups of a panel of values, 1 or 2, or both panels of keys, of which each has results of its own.
   var parts: Int
   /// From one of them to the next: bytes of factors, and floats of scales and shifts.
   var leftStep: Int
@@ -325,31 +323,23 @@ func codedTile<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// Some rows times all of a page's keys or values.
+/// Some rows times all panels; `groups` and `asksTwice` are literal.
 @inline(__always)
 func codedPanels<O: CodedOperand, let rows: Int>(
-  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct, asksTwice: Bool
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct,
+  asksTwice: Bool
 ) {
   var place = CodedPlace(p)
   var panel = 0
   while panel < p.panelCount {
     var part = 0
     while part < p.parts {
-      codedTile(operand, shape, 2, p, &place, asksTwice: asksTwice)
+      codedTile(operand, shape, groups, p, &place, asksTwice: asksTwice)
       place.advance(p)
       part += 1
     }
     place.beginPanel(p)
     panel += 1
-  }
-  if p.hasHalfPanel {
-    var part = 0
-    while part < p.parts {
-      // The last lines of a page: a form of its own that asks twice is not worth its size.
-      codedTile(operand, shape, 1, p, &place, asksTwice: false)
-      place.advance(p)
-      part += 1
-    }
   }
 }
 
@@ -358,51 +348,96 @@ func codedRows<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
 ) {
   if p.near != 0 {
-    codedPanels(operand, shape, p, asksTwice: true)
+    codedPanels(operand, shape, 2, p, asksTwice: true)
   } else {
-    codedPanels(operand, shape, p, asksTwice: false)
+    codedPanels(operand, shape, 2, p, asksTwice: false)
   }
 }
 
-// One function for each code and number of rows, as in Tiles.swift.
+/// A panel of 16 columns: the last lines of a page, for which a form that asks twice is not worth its size.
+@inline(__always)
+func codedNarrow<O: CodedOperand, let rows: Int>(
+  _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
+) {
+  codedPanels(operand, shape, 1, p, asksTwice: false)
+}
+
+// One function for each code, width of a panel and number of rows, as in Tiles.swift: of more in one the compiler leaves some apart,
+// as weak symbols.
 @inline(never) func byteRows1(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow1(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows1(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow1(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
 }
 #if !KERNELS_BASELINE
 @inline(never) func byteRows2(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow2(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows2(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow2(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<2, UInt8>(repeating: 0), p)
 }
 #endif
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
 @inline(never) func byteRows3(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow3(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows3(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow3(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<3, UInt8>(repeating: 0), p)
 }
 @inline(never) func byteRows4(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow4(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows4(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow4(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<4, UInt8>(repeating: 0), p)
 }
 @inline(never) func byteRows5(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow5(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows5(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow5(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<5, UInt8>(repeating: 0), p)
 }
 @inline(never) func byteRows6(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
 }
+@inline(never) func byteNarrow6(_ p: CodedProduct) {
+  codedNarrow(ByteOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
+}
 @inline(never) func nibbleRows6(_ p: CodedProduct) {
   codedRows(NibbleOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
+}
+@inline(never) func nibbleNarrow6(_ p: CodedProduct) {
+  codedNarrow(NibbleOperand.self, InlineArray<6, UInt8>(repeating: 0), p)
 }
 #endif
 
@@ -426,5 +461,28 @@ func multiplyCoded(_ p: CodedProduct, _ code: PageCode) {
   #endif
   case (false, _): byteRows1(p)
   case (true, _): nibbleRows1(p)
+  }
+}
+
+/// At most `largestCodedTile` rows, in panels of 16 columns.
+@inline(never)
+func multiplyCodedNarrow(_ p: CodedProduct, _ code: PageCode) {
+  switch (code.isInt4, p.rows) {
+  #if !KERNELS_BASELINE
+  case (false, 2): byteNarrow2(p)
+  case (true, 2): nibbleNarrow2(p)
+  #endif
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  case (false, 3): byteNarrow3(p)
+  case (true, 3): nibbleNarrow3(p)
+  case (false, 4): byteNarrow4(p)
+  case (true, 4): nibbleNarrow4(p)
+  case (false, 5): byteNarrow5(p)
+  case (true, 5): nibbleNarrow5(p)
+  case (false, 6): byteNarrow6(p)
+  case (true, 6): nibbleNarrow6(p)
+  #endif
+  case (false, _): byteNarrow1(p)
+  case (true, _): nibbleNarrow1(p)
   }
 }
