@@ -99,7 +99,7 @@ struct PageView {
 struct Ahead {
   /// Into L1.
   var near = 0
-  /// Into L2: the same part of the page that comes next.
+  /// The same part of the page that comes next, into L2; of codes see `askCodes`.
   var next = 0
 }
 
@@ -256,7 +256,7 @@ func attendEntry(
     }
   }
   if !page.valueCode.isNone {
-    advanceCodedRows(task, scratch, page, firstRow, rows)
+    advanceCodedRows(task, scratch, page, firstRow, rows, tileRows)
     addCoded(task, scratch, page, firstRow, rows, tileRows)
     return
   }
@@ -671,7 +671,9 @@ func askSkipped(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ share: Int, _ shares: Int
 ) {
   var row = askedRows - 1 + share * askedRows
-  while row < page.keyRows && page.keys != Raw(scratch.keys) && page.turns == nil {
+  while row < page.keyRows && page.keys != Raw(scratch.keys) && page.turns == nil
+    && page.keyCode.isNone
+  {
     askFar(page.keys + page.ahead.next + row * page.keyRowBytes, page.keyRowBytes)
     row += shares * askedRows
   }

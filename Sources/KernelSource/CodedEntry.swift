@@ -14,8 +14,6 @@ func codedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) ->
 }
 
 /// How far tiles over codes ask a second time, for lines soon to come; 0 if they do not.
-///
-/// Whoever is at work asks for the page that comes next, line after line.
 @inline(__always)
 func nearOfCodes(_ task: UnsafePointer<LeafTask>, _ page: PageView) -> Int {
   task.pointee.asksNextPage ? page.ahead.near : 0
@@ -52,9 +50,7 @@ func computeCodedScores(
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
   var asked = page.keys + page.ahead.next
-  let scalingAsks =
-    4 * padded + codeBytes - codedTileAsks(count, 2, isValues: false) * (code.isInt4 ? 1 : 2)
-  let askedBytes = (scalingAsks / (padded / 8) + 63) / 64 * 64
+  let tileAsks = CodedAsks(tiles: (rows + tile - 1) / tile)
   var group = 0
   while group < groups {
     let factors = page.keys + group * (4 * padded + codeBytes)
@@ -67,10 +63,10 @@ func computeCodedScores(
         scaled: scratch.scaled, result: scratch.keyFactors + block * rowBytes,
         resultRowBytes: rowBytes, rowScales: scratch.rowScales + block,
         rowShifts: scratch.rowShifts + block, asked: asked,
-        askedBytes: asks && row == 0 ? askedBytes : 0, asksTwice: near != 0)
+        asks: asks && row == 0, asksTwice: near != 0)
       row += scaleQueries(scaling, rows - row)
     }
-    asked += padded / 8 * askedBytes
+    asked += padded / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
     group += 1
   }
   var row = 0
@@ -79,15 +75,16 @@ func computeCodedScores(
       CodedProduct(
         rows: rows - row < tile ? rows - row : tile,
         left: Raw(scratch.keyFactors) + row * rowBytes, leftRowBytes: rowBytes,
-        codes: page.keys + 4 * padded, asked: asks && row == 0 ? asked : page.keys,
+        codes: page.keys + 4 * padded, asked: asks ? asked : page.keys, asks: tileAsks,
         near: row == 0 ? near : 0, count: count, gap: code.isInt4 ? 4 * padded : 0,
-        panelCount: 1, parts: 2,
+        panelCount: 1, stretchCount: 2,
         leftStep: (groups - 1) * LeafTask.rowsPerBlock * rowBytes,
         scaleStep: (groups - 1) * LeafTask.rowsPerBlock,
         shiftStep: (groups - 1) * LeafTask.rowsPerBlock,
         rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
         result: scratch.scores + 64 * row, resultStride: 64, isValues: false),
       code)
+    asked += tileAsks.count(2 * count) * 128
     row += tile
   }
 }
@@ -97,15 +94,20 @@ func computeCodedScores(
 @inline(__always)
 func advanceCodedRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int
+  _ rows: Int, _ tileRows: Int
 ) {
   let code = page.valueCode
   let stride = task.pointee.outputStride
   let rowBytes = 4 * factorBytes(code)
+  let asksTwice = nearOfCodes(task, page) != 0
+  let asked = page.values + page.ahead.next
+  let askedBytes =
+    page.ahead.next == 0 ? 0 : earlyValueBytes(task, code, rows, codedTileRows(tileRows))
+  let share = (askedBytes / rows + 63) / 64 * 64
   var row = 0
   while row < rows {
     let at = firstRow + row
-    if page.ahead.next != 0 { askEarlyValues(task, page, row, rows) }
+    askCodes(asked + row * share, min(share, askedBytes - row * share), asksTwice: asksTwice)
     advanceCoded(
       scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
       scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
@@ -129,30 +131,34 @@ func addCoded(
   let rowBytes = 4 * factorBytes(code)
   let count = slotsPerScale(code) / rowsPerLane(code)
   let tile = codedTileRows(tileRows)
-  let parts = 64 / slotsPerScale(code)
+  let stretches = 64 / slotsPerScale(code)
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
-  let asked = page.values + page.ahead.next + earlyValueBytes(task, code)
-  let wideBytes = padded / 32 * parts * (count + 1) * 128
-  let wideAsks = padded / 32 * parts * codedTileAsks(count, 2, isValues: true)
+  let tileAsks = CodedAsks(tiles: (rows + tile - 1) / tile)
+  var asked = page.values + page.ahead.next + earlyValueBytes(task, code, rows, tile)
+  let steps = stretches * (count + 1)
+  let wideSteps = padded / 32 * steps
   var row = 0
   while row < rows {
     var product = CodedProduct(
       rows: rows - row < tile ? rows - row : tile,
       left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
-      codes: page.values, asked: asks && row == 0 ? asked : page.values,
+      codes: page.values, asked: asks ? asked : page.values, asks: tileAsks,
       near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
-      parts: parts, leftStep: rowBytes / parts, scaleStep: 0, shiftStep: LeafTask.rowsPerBlock,
+      stretchCount: stretches, leftStep: rowBytes / stretches, scaleStep: 0,
+      shiftStep: LeafTask.rowsPerBlock,
       rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
       result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
       isValues: true)
     multiplyCoded(product, code)
+    asked += tileAsks.count(wideSteps) * 128
     if padded % 32 != 0 {
-      product.codes += wideBytes
-      product.asked += wideAsks
+      product.codes += wideSteps * 128
+      product.asked = asks ? asked : page.values
       product.result += padded - 16
       product.panelCount = 1
       multiplyCodedNarrow(product, code)
+      asked += tileAsks.count(steps) * 64
     }
     row += tile
   }
@@ -160,19 +166,15 @@ func addCoded(
 
 /// Bytes of the values to come that tiles do not ask for: they are asked for first, while scores become probabilities.
 @inline(__always)
-func earlyValueBytes(_ task: UnsafePointer<LeafTask>, _ code: PageCode) -> Int {
-  let count = slotsPerScale(code) / rowsPerLane(code)
-  return task.pointee.outputStride / 16 * (64 / slotsPerScale(code)) * (count / askedCodedRows) * 64
-}
-
-/// Asks for one of so many shares of them.
-@inline(__always)
-func askEarlyValues(
-  _ task: UnsafePointer<LeafTask>, _ page: PageView, _ share: Int, _ shares: Int
-) {
-  let bytes = earlyValueBytes(task, page.valueCode)
-  let first = bytes * share / shares / 64 * 64
-  askCodes(
-    page.values + page.ahead.next + first, bytes * (share + 1) / shares / 64 * 64 - first,
-    asksTwice: nearOfCodes(task, page) != 0)
+func earlyValueBytes(
+  _ task: UnsafePointer<LeafTask>, _ code: PageCode, _ rows: Int, _ tile: Int
+) -> Int {
+  let columns = task.pointee.outputStride
+  let stretches = 64 / slotsPerScale(code)
+  let steps = stretches * (slotsPerScale(code) / rowsPerLane(code) + 1)
+  let tiles = (rows + tile - 1) / tile
+  let asks = CodedAsks(tiles: tiles)
+  let narrow = columns % 32 == 0 ? 0 : (steps - tiles * asks.count(steps)) * 64
+  let wide = columns / 32 * steps
+  return narrow + (wide - tiles * asks.count(wide)) * 128
 }

@@ -21,11 +21,18 @@ struct QueryScaling {
   /// What an integer of each row stands for, and Σ q·zero.
   var rowScales: Floats
   var rowShifts: Floats
-  /// What is asked for meanwhile: so many bytes at each of the `width / 8` times that 16 channels are read.
+  /// What is asked for meanwhile, a part whenever 16 channels are read (`firstScalingAsks`), if anything is.
   var asked: Raw
-  var askedBytes: Int
+  var asks: Bool
   var asksTwice: Bool
 }
+
+/// Bytes of a scale group to come that are asked for whenever 16 channels meet their scales, and later when they are rounded: its
+/// factors and what tiles do not ask for (`CodedAsks`).
+@inline(__always)
+func firstScalingAsks(_ code: PageCode) -> Int { code.isInt4 ? 64 : 192 }
+@inline(__always)
+func laterScalingAsks(_ code: PageCode) -> Int { code.isInt4 ? 64 : 128 }
 
 /// Turns up to four queries into integers; how many it has been.
 @inline(__always)
@@ -62,9 +69,11 @@ func scaleQueries(_ s: QueryScaling, _ rows: Int) -> Int {
 func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) {
   var largest = InlineArray<rows, Vector>(repeating: Vector())
   var constant = InlineArray<rows, Vector>(repeating: Vector())
+  let first = s.asks ? firstScalingAsks(s.code) : 0
+  let later = s.asks ? laterScalingAsks(s.code) : 0
   var channel = 0
   while channel < s.width {
-    askCodes(s.asked + channel / 16 * s.askedBytes, s.askedBytes, asksTwice: s.asksTwice)
+    askCodes(s.asked + channel / 16 * first, first, asksTwice: s.asksTwice)
     let scales = attention_load_half(s.factors + 2 * channel)
     let zeros = attention_load_half(s.factors + 2 * (s.width + channel))
     var row = 0
@@ -93,7 +102,7 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
   channel = 0
   while channel < s.width {
     askCodes(
-      s.asked + (s.width + channel) / 16 * s.askedBytes, s.askedBytes, asksTwice: s.asksTwice)
+      s.asked + s.width / 16 * first + channel / 16 * later, later, asksTwice: s.asksTwice)
     row = 0
     while row < rows {
       storeFactors(

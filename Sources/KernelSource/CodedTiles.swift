@@ -76,24 +76,37 @@ enum NibbleOperand: CodedOperand {
 }
 #endif
 
-/// At so many stored rows of codes, a tile asks for what comes next at all but the last, as `askedRows`: more of the time is
-/// spent outside tiles.
-@inline(__always) var askedCodedRows: Int { 4 }
+/// At which stored rows of codes a tile asks for as much as it reads: at `few` of every `mask` + 1.
+///
+/// All tiles together ask at three rows of every four; more of the time is spent outside tiles, where others ask.
+struct CodedAsks {
+  var mask: Int
+  var few: Int
 
-/// Asks for a part of the page that comes next: into L1, or into L2 where it is asked for twice.
+  @inline(__always)
+  init(tiles: Int) {
+    mask = tiles == 1 ? 3 : tiles == 2 ? 7 : 15
+    few = tiles == 3 ? 4 : 3
+  }
+
+  /// Those of the first so many rows.
+  @inline(__always)
+  func count(_ rows: Int) -> Int {
+    let rest = rows & mask
+    return rows / (mask + 1) * few + (rest < few ? rest : few)
+  }
+}
+
+/// Asks for a part of the page that comes next: into L1, or into L2 where it is asked for once more (`nearOfCodes`).
+///
+/// Whoever is at work with codes asks: the scaling of queries, tiles, the softmax; line after line of the page, each in its turn.
 @inline(__always)
 func askCodes(_ at: Raw, _ bytes: Int, asksTwice: Bool) {
   if asksTwice {
     askFar(at, bytes)
   } else {
-    askAhead(at, 0, bytes, Ahead())
+    askNear(at, bytes)
   }
-}
-
-/// Bytes that a tile asks for while it reads `count` stored rows and, where `isValues`, their scales and zeros.
-@inline(__always)
-func codedTileAsks(_ count: Int, _ groupCount: Int, isValues: Bool) -> Int {
-  (count - count / askedCodedRows + (isValues ? 1 : 0)) * groupCount * 64
 }
 
 /// Most rows of a tile over 32 columns of codes, so that the sums for each 16 of them fit the registers.
@@ -140,26 +153,29 @@ func storeFactors(_ to: UnsafeMutableRawPointer, _ factors: Integers, _ code: Pa
   attention_store_factors(to, factors)
 }
 
-/// Rows of factors times the codes of a page's keys or values, scale group after scale group of panels of 32 columns.
+/// Rows of factors times the codes of a page's keys or values.
 ///
+/// These come in stretches that have sums of their own: a panel of 32 keys, or a scale group of a panel of 32 columns of values.
 /// Keys: result = rowScale·Σ + rowShift. Values: result += rowScale·(scale·Σ) + rowShift·zero, by column.
 struct CodedProduct {
   var rows: Int
   var left: Raw
   var leftRowBytes: Int
-  /// For each scale group `count` stored rows; behind those of values their scales and zeros in f16.
+  /// For each stretch `count` stored rows; behind those of values their scales and zeros in f16.
   var codes: Raw
-  /// What is asked for meanwhile, line after line (`codedTileAsks`); where nothing is, lines that are here already.
+  /// What is asked for meanwhile, line after line; where nothing is, lines that are here already.
   var asked: Raw
+  var asks: CodedAsks
   /// How far a tile asks for its own lines too, which then come into L2 first; 0 if it does not.
   var near: Int
   var count: Int
-  /// Bytes from the end of a panel of keys to the next one.
+  /// Bytes from the end of a stretch of keys to the next one.
   var gap: Int
+  /// Both panels of keys count as one.
   var panelCount: Int
-  /// Scale groups of a panel of values, 1 or 2, or both panels of keys, of which each has results of its own.
-  var parts: Int
-  /// From one of them to the next: bytes of factors, and floats of scales and shifts.
+  /// In a panel.
+  var stretchCount: Int
+  /// From one stretch to the next: bytes of factors, and floats of scales and shifts.
   var leftStep: Int
   var scaleStep: Int
   var shiftStep: Int
@@ -174,6 +190,8 @@ struct CodedProduct {
 struct CodedPlace {
   var codes: Raw
   var asked: Raw
+  /// Rows that have been read, one of scales and zeros like one of codes.
+  var step = 0
   var left: Raw
   var scales: Floats
   var shifts: Floats
@@ -225,7 +243,10 @@ func codedPart<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// The sums of one panel and scale group, in two parts for each group of 16 columns; `groups` and `asksTwice` are literal.
+/// The sums of a stretch, two for each group of 16 columns; `groups` and `asksTwice` are literal.
+///
+/// Keys and values pass through one loop: a processor that foresees what an instruction reads would have to learn anew on every
+/// page if each had its own (measured: Documentation/Kernels.md).
 @inline(__always)
 func codedSums<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ groups: Int, _ first0: inout InlineArray<rows, Integers>,
@@ -236,10 +257,11 @@ func codedSums<O: CodedOperand, let rows: Int>(
   var left = place.left
   var right = place.codes
   var asked = place.asked
-  var step = 0
-  while step < p.count {
+  var step = place.step
+  let end = step + p.count
+  while step < end {
     if asksTwice { askAhead(right, 0, 64 * groups, Ahead(near: p.near)) }
-    if step & (askedCodedRows - 1) != askedCodedRows - 1 {
+    if step & p.asks.mask < p.asks.few {
       askCodes(asked, 64 * groups, asksTwice: asksTwice)
       asked += 64 * groups
     }
@@ -261,12 +283,10 @@ func codedSums<O: CodedOperand, let rows: Int>(
   }
   place.codes = right
   place.asked = asked
+  place.step = step
 }
 
-/// Some rows times one scale group of a panel; `groups` and `asksTwice` are literal.
-///
-/// Keys and values pass through one loop: a processor that foresees what an instruction reads would have to learn anew on every
-/// page if each had its own (measured: Documentation/Kernels.md).
+/// Some rows times a stretch; `groups` and `asksTwice` are literal.
 @inline(__always)
 func codedTile<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ groups: Int, _ p: CodedProduct,
@@ -279,8 +299,12 @@ func codedTile<O: CodedOperand, let rows: Int>(
   codedSums(
     operand, groups, &first0, &first1, &second0, &second1, p, &place, asksTwice: asksTwice)
   if p.isValues {
-    askCodes(place.asked, 64 * groups, asksTwice: asksTwice)
-    place.asked += 64 * groups
+    if asksTwice { askAhead(place.codes, 0, 64 * groups, Ahead(near: p.near)) }
+    if place.step & p.asks.mask < p.asks.few {
+      askCodes(place.asked, 64 * groups, asksTwice: asksTwice)
+      place.asked += 64 * groups
+    }
+    place.step += 1
     let scale0 = attention_load_half(place.codes)
     let zero0 = attention_load_half(place.codes + 32 * groups)
     let scale1 = groups > 1 ? attention_load_half(place.codes + 32) : scale0
@@ -332,11 +356,11 @@ func codedPanels<O: CodedOperand, let rows: Int>(
   var place = CodedPlace(p)
   var panel = 0
   while panel < p.panelCount {
-    var part = 0
-    while part < p.parts {
+    var stretch = 0
+    while stretch < p.stretchCount {
       codedTile(operand, shape, groups, p, &place, asksTwice: asksTwice)
       place.advance(p)
-      part += 1
+      stretch += 1
     }
     place.beginPanel(p)
     panel += 1
@@ -354,7 +378,7 @@ func codedRows<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// A panel of 16 columns: the last lines of a page, for which a form that asks twice is not worth its size.
+/// The last panel of values where it has 16 columns: a form that asks twice is not worth its size.
 @inline(__always)
 func codedNarrow<O: CodedOperand, let rows: Int>(
   _ operand: O.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodedProduct
@@ -362,8 +386,8 @@ func codedNarrow<O: CodedOperand, let rows: Int>(
   codedPanels(operand, shape, 1, p, asksTwice: false)
 }
 
-// One function for each code, width of a panel and number of rows, as in Tiles.swift: of more in one the compiler leaves some apart,
-// as weak symbols.
+// One function for each code, width of a panel and number of rows, as in Tiles.swift. Not both widths in one: the compiler would
+// leave the second apart, as a weak symbol.
 @inline(never) func byteRows1(_ p: CodedProduct) {
   codedRows(ByteOperand.self, InlineArray<1, UInt8>(repeating: 0), p)
 }
@@ -464,7 +488,7 @@ func multiplyCoded(_ p: CodedProduct, _ code: PageCode) {
   }
 }
 
-/// At most `largestCodedTile` rows, in panels of 16 columns.
+/// At most `largestCodedTile` rows, over a panel of 16 columns.
 @inline(never)
 func multiplyCodedNarrow(_ p: CodedProduct, _ code: PageCode) {
   switch (code.isInt4, p.rows) {

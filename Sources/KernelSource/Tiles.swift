@@ -132,11 +132,7 @@ var largestTile: Int {
 /// Asks for `bytes` of what comes after `from`, on behalf of a stored row; 0 for one that is never left out, as in a stripe.
 @inline(__always)
 func askAhead(_ from: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
-  var line = 0
-  while line < bytes {
-    attention_prefetch(from + ahead.near + line)
-    line += 64
-  }
+  askNear(from + ahead.near, bytes)
   guard ahead.next != 0 else { return }
   // No branch: those that are left out ask for what is here already.
   let isLeftOut = step & (askedRows - 1) == askedRows - 1

@@ -264,6 +264,16 @@ func askAheadOfTurn(_ from: Raw, _ bytes: Int, _ ahead: Ahead) {
   }
 }
 
+/// Asks for lines into the first level of cache.
+@inline(__always)
+func askNear(_ at: Raw, _ bytes: Int) {
+  var line = 0
+  while line < bytes {
+    attention_prefetch(at + line)
+    line += 64
+  }
+}
+
 /// Asks for lines into the second level of cache.
 @inline(__always)
 func askFar(_ at: Raw, _ bytes: Int) {

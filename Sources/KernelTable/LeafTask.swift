@@ -141,11 +141,12 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   // MARK: This processor
   /// Whether pages that many rows pass over are widened to f32 once; changes no bit.
   package var widensPages: Bool
-  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing.
+  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing, of quantised pages
+  /// neither.
   ///
   /// Changes no bit.
   package var nearAhead: Int
-  /// Whether it asks for the same part of the page that comes next into L2 too, as it does of quantised pages wherever it asks at all.
+  /// Whether it asks for the page that comes next into L2 too; where it does not, quantised pages are asked for into L1, one page ahead.
   package var asksNextPage: Bool
   /// Whether bf16 keys and values meet queries and probabilities rounded to bf16, where the instruction set has dot products of
   /// them; elsewhere, and if not set, bf16 is widened to f32.

@@ -21,6 +21,7 @@ struct CodedLeaf {
   var widensCodes = false
   var widensPages = false
   var nearAhead = 0
+  var asksNextPage = false
   /// Rows that the leaf contributes nothing to.
   var hiddenRows: Set<Int> = []
   /// About the standard deviation of scores whose keys have unit variance.
@@ -128,6 +129,7 @@ struct CodedLeaf {
     unsafe task.widensCodes = widensCodes
     unsafe task.widensPages = widensPages
     unsafe task.nearAhead = nearAhead
+    unsafe task.asksNextPage = asksNextPage
     // Plain bf16 pages beside codes: the twin does not round their queries.
     unsafe task.dotsPairs = false
     if hasBias {

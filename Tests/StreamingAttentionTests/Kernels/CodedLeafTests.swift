@@ -52,6 +52,7 @@ struct CodedLeafTests {
           valueCode: valueCode, pairs: pairs, order: index % 2 == 0 ? .halves : .interleaved)
         leaf.group = [1, 3, 4, 8][(index + number) % 4]
         leaf.nearAhead = [0, 2048, 8192][number % 3]
+        leaf.asksNextPage = index % 2 == 0
         leaf.entries = [(0..<64, true), (0..<64, true), (3..<61, true), (0..<50, false)]
         leaf.secondRun = number % 2 == 0 ? 2 : .max
         let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
@@ -138,6 +139,46 @@ struct CodedLeafTests {
         #expect(row.maxima[0] == all.maxima[token])
         #expect(row.denominators[0] == all.denominators[token])
         #expect(row.outputs[0] == all.outputs[token])
+      }
+    }
+  }
+
+  @Test(
+    "any number of rows, in one tile or several, has the bits of each alone",
+    arguments: instructionSets)
+  func tiles(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 76)
+    let codes = [(PageCode.int8, PageCode.int8), (.int4, .int4), (.int8, .int4), (.int4, .int8)]
+    for (index, (keyWidth, valueWidth)) in [(80, 48), (33, 16), (40, 80), (16, 208)].enumerated() {
+      for (number, (keyCode, valueCode)) in codes.enumerated() {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(
+          keyWidth: keyWidth, valueWidth: valueWidth, keyCode: keyCode, valueCode: valueCode)
+        leaf.group = 1
+        leaf.tokens = 26
+        leaf.entries = [(0..<64, true), (0..<64, true), (5..<64, true)]
+        leaf.nearAhead = [0, 2048, 8192][(index + number) % 3]
+        leaf.asksNextPage = number % 2 == 1
+        let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        func run(_ tokens: Range<Int>) -> CodedLeaf.Result {
+          var part = leaf
+          part.tokens = tokens.count
+          var own = numbers
+          own.queries = Array(
+            numbers.queries[tokens.lowerBound * keyWidth..<tokens.upperBound * keyWidth])
+          own.positions = Array(numbers.positions[tokens])
+          return part.run(own, instructionSet.kernels)
+        }
+        let alone = (0..<26).map { run($0..<$0 + 1) }
+        for count in 2...26 {
+          let rows = run(0..<count)
+          let areSame = (0..<count).allSatisfy {
+            rows.maxima[$0] == alone[$0].maxima[0]
+              && rows.denominators[$0] == alone[$0].denominators[0]
+              && rows.outputs[$0] == alone[$0].outputs[0]
+          }
+          #expect(areSame, "\(instructionSet) \(leaf.form), \(count) rows")
+        }
       }
     }
   }
