@@ -157,7 +157,8 @@ func addCoded(
       product.asked = asks ? asked : page.values
       product.result += padded - 16
       product.panelCount = 1
-      multiplyCodedNarrow(product, code)
+      product.isNarrow = true
+      multiplyCoded(product, code)
       asked += tileAsks.count(steps) * 64
     }
     row += tile

@@ -175,6 +175,8 @@ struct CodedProduct {
   var panelCount: Int
   /// In a panel.
   var stretchCount: Int
+  /// Whether panels have 16 columns, as the last one of values may.
+  var isNarrow = false
   /// From one stretch to the next: bytes of factors, and floats of scales and shifts.
   var leftStep: Int
   var scaleStep: Int
@@ -470,43 +472,20 @@ func codedNarrow<O: CodedOperand, let rows: Int>(
 func multiplyCoded(_ p: CodedProduct, _ code: PageCode) {
   switch (code.isInt4, p.rows) {
   #if !KERNELS_BASELINE
-  case (false, 2): byteRows2(p)
-  case (true, 2): nibbleRows2(p)
+  case (false, 2): p.isNarrow ? byteNarrow2(p) : byteRows2(p)
+  case (true, 2): p.isNarrow ? nibbleNarrow2(p) : nibbleRows2(p)
   #endif
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  case (false, 3): byteRows3(p)
-  case (true, 3): nibbleRows3(p)
-  case (false, 4): byteRows4(p)
-  case (true, 4): nibbleRows4(p)
-  case (false, 5): byteRows5(p)
-  case (true, 5): nibbleRows5(p)
-  case (false, 6): byteRows6(p)
-  case (true, 6): nibbleRows6(p)
+  case (false, 3): p.isNarrow ? byteNarrow3(p) : byteRows3(p)
+  case (true, 3): p.isNarrow ? nibbleNarrow3(p) : nibbleRows3(p)
+  case (false, 4): p.isNarrow ? byteNarrow4(p) : byteRows4(p)
+  case (true, 4): p.isNarrow ? nibbleNarrow4(p) : nibbleRows4(p)
+  case (false, 5): p.isNarrow ? byteNarrow5(p) : byteRows5(p)
+  case (true, 5): p.isNarrow ? nibbleNarrow5(p) : nibbleRows5(p)
+  case (false, 6): p.isNarrow ? byteNarrow6(p) : byteRows6(p)
+  case (true, 6): p.isNarrow ? nibbleNarrow6(p) : nibbleRows6(p)
   #endif
-  case (false, _): byteRows1(p)
-  case (true, _): nibbleRows1(p)
-  }
-}
-
-/// At most `largestCodedTile` rows, over a panel of 16 columns.
-@inline(never)
-func multiplyCodedNarrow(_ p: CodedProduct, _ code: PageCode) {
-  switch (code.isInt4, p.rows) {
-  #if !KERNELS_BASELINE
-  case (false, 2): byteNarrow2(p)
-  case (true, 2): nibbleNarrow2(p)
-  #endif
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  case (false, 3): byteNarrow3(p)
-  case (true, 3): nibbleNarrow3(p)
-  case (false, 4): byteNarrow4(p)
-  case (true, 4): nibbleNarrow4(p)
-  case (false, 5): byteNarrow5(p)
-  case (true, 5): nibbleNarrow5(p)
-  case (false, 6): byteNarrow6(p)
-  case (true, 6): nibbleNarrow6(p)
-  #endif
-  case (false, _): byteNarrow1(p)
-  case (true, _): nibbleNarrow1(p)
+  case (false, _): p.isNarrow ? byteNarrow1(p) : byteRows1(p)
+  case (true, _): p.isNarrow ? nibbleNarrow1(p) : nibbleRows1(p)
   }
 }
