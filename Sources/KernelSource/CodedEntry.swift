@@ -25,6 +25,12 @@ func codedTileRows(_ tileRows: Int) -> Int {
   tileRows < largestCodedTile ? tileRows : largestCodedTile
 }
 
+/// Tiles that take so many rows; without a division where it is one.
+@inline(__always)
+func codedTileCount(_ rows: Int, _ tile: Int) -> Int {
+  rows <= tile ? 1 : (rows + tile - 1) / tile
+}
+
 /// scores = queries × quantised keys.
 ///
 /// q·k = Σ q·zero + Σ (q·scale)·code: the first sum is one constant for each scale group of slots, the factors of the
@@ -50,7 +56,7 @@ func computeCodedScores(
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
   var asked = page.keys + page.ahead.next
-  let tileAsks = CodedAsks(tiles: (rows + tile - 1) / tile)
+  let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
   var group = 0
   while group < groups {
     let factors = page.keys + group * (4 * padded + codeBytes)
@@ -69,6 +75,7 @@ func computeCodedScores(
     asked += padded / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
     group += 1
   }
+  let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
   var row = 0
   while row < rows {
     multiplyCoded(
@@ -78,9 +85,7 @@ func computeCodedScores(
         codes: page.keys + 4 * padded, asked: asks ? asked : page.keys, asks: tileAsks,
         near: row == 0 ? near : 0, count: count, gap: code.isInt4 ? 4 * padded : 0,
         panelCount: 1, stretchCount: 2,
-        leftStep: (groups - 1) * LeafTask.rowsPerBlock * rowBytes,
-        scaleStep: (groups - 1) * LeafTask.rowsPerBlock,
-        shiftStep: (groups - 1) * LeafTask.rowsPerBlock,
+        leftStep: block * rowBytes, scaleStep: block, shiftStep: block,
         rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
         result: scratch.scores + 64 * row, resultStride: 64, isValues: false),
       code)
@@ -134,7 +139,7 @@ func addCoded(
   let stretches = 64 / slotsPerScale(code)
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
-  let tileAsks = CodedAsks(tiles: (rows + tile - 1) / tile)
+  let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
   var asked = page.values + page.ahead.next + earlyValueBytes(task, code, rows, tile)
   let steps = stretches * (count + 1)
   let wideSteps = padded / 32 * steps
@@ -173,7 +178,7 @@ func earlyValueBytes(
   let columns = task.pointee.outputStride
   let stretches = 64 / slotsPerScale(code)
   let steps = stretches * (slotsPerScale(code) / rowsPerLane(code) + 1)
-  let tiles = (rows + tile - 1) / tile
+  let tiles = codedTileCount(rows, tile)
   let asks = CodedAsks(tiles: tiles)
   let narrow = columns % 32 == 0 ? 0 : (steps - tiles * asks.count(steps)) * 64
   let wide = columns / 32 * steps
