@@ -141,8 +141,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   // MARK: This processor
   /// Whether pages that many rows pass over are widened to f32 once; changes no bit.
   package var widensPages: Bool
-  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing, of quantised pages
-  /// neither.
+  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing, not even
+  /// of quantised pages.
   ///
   /// Changes no bit.
   package var nearAhead: Int
