@@ -13,7 +13,8 @@ struct CodedPageTests {
   ]
 
   static let codes: [(PageCode, PageCode)] = [
-    (.int8, .int8), (.int4, .int4), (.int8, .int4), (.int4, .none), (.none, .int8),
+    (.int8, .int8), (.int4, .int4), (.int8, .int4), (.int4, .int8), (.int4, .none), (.none, .int8),
+    (.int8, .none), (.none, .int4),
   ]
 
   /// A plain page whose live slots hold normal numbers, with a mean and a spread of its own for each channel.
