@@ -24,7 +24,7 @@ struct Scratch {
   /// Keys and values of a page in f32.
   var keys: Floats
   var values: Floats
-  /// Four queries times the scales of their channels.
+  /// Four queries times the scales of their channels, of one scale group and of another.
   var scaled: Floats
   /// What an integer of each row of the block stands for, and what is added for the zeros, `[2][24]`: then those for slots from 32
   /// on, where these have scales of their own.
@@ -53,7 +53,7 @@ struct Scratch {
     keys = turned + padded
     values = keys + LeafTask.pageFloats(keyWidth)
     scaled = values + LeafTask.pageFloats(valueWidth)
-    rowScales = scaled + 4 * padded
+    rowScales = scaled + 8 * padded
     rowShifts = rowScales + 2 * block
     keyFactors = UnsafeMutableRawPointer(rowShifts + 2 * block)
     probabilityFactors = keyFactors + 2 * block * padded * 2
@@ -67,6 +67,7 @@ struct ScratchContents {
   var run: Int32 = -1
   var asFloats = false
   var inOrder = false
+  var early = EarlyValues()
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0
   /// The positions of the task's query tokens lie between these.

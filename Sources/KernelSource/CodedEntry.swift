@@ -48,35 +48,29 @@ func computeCodedScores(
   let rowBytes = padded / 16 * factorBytes(code)
   let tile = codedTileRows(tileRows)
   // Sums of this many products stay within 32 bits.
-  let fitting = 2_130_000_000 / (largestCode(code) * Float(width))
-  let top = fitting < largestFactor(code) ? fitting : largestFactor(code)
-  // int4 has scales of its own for slots from 32 on, before their codes.
-  let groups = code.isInt4 ? 2 : 1
+  let fitting = 2_130_000_000 / largestCode(code)
+  let isFitting = largestFactor(code) * Float(width) <= fitting
+  let top = isFitting ? largestFactor(code) : fitting / Float(width)
   let codeBytes = count * (code.isInt4 ? 128 : 256)
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
   var asked = page.keys + page.ahead.next
   let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
-  var group = 0
-  while group < groups {
-    let factors = page.keys + group * (4 * padded + codeBytes)
-    var row = 0
-    while row < rows {
-      let block = group * LeafTask.rowsPerBlock + row
-      let scaling = QueryScaling(
-        queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
-        queryRowBytes: scratch.queryRowBytes, factors: factors, width: padded, code: code, top: top,
-        scaled: scratch.scaled, result: scratch.keyFactors + block * rowBytes,
-        resultRowBytes: rowBytes, rowScales: scratch.rowScales + block,
-        rowShifts: scratch.rowShifts + block, asked: asked,
-        asks: asks && row == 0, asksTwice: near != 0)
-      row += scaleQueries(scaling, rows - row)
-    }
-    asked += padded / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
-    group += 1
-  }
-  let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
   var row = 0
+  while row < rows {
+    let scaling = QueryScaling(
+      queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
+      queryRowBytes: scratch.queryRowBytes, factors: page.keys, factorStep: 4 * padded + codeBytes,
+      width: padded, code: code, top: top, scaled: scratch.scaled,
+      result: scratch.keyFactors + row * rowBytes, resultRowBytes: rowBytes,
+      rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row, asked: asked,
+      asks: asks && row == 0, asksTwice: near != 0)
+    row += scaleQueries(scaling, rows - row)
+  }
+  asked += padded / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
+  // int4 has scales of its own for slots from 32 on, before their codes.
+  let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
+  row = 0
   while row < rows {
     multiplyCoded(
       CodedProduct(
@@ -91,34 +85,6 @@ func computeCodedScores(
       code)
     asked += tileAsks.count(2 * count) * 128
     row += tile
-  }
-}
-
-/// Scores become probabilities in integers, relative to the largest score of the page; maxima, denominators and outputs
-/// are advanced.
-@inline(__always)
-func advanceCodedRows(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int
-) {
-  let code = page.valueCode
-  let stride = task.pointee.outputStride
-  let rowBytes = 4 * factorBytes(code)
-  let asksTwice = nearOfCodes(task, page) != 0
-  let asked = page.values + page.ahead.next
-  let askedBytes =
-    page.ahead.next == 0 ? 0 : earlyValueBytes(task, code, rows, codedTileRows(tileRows))
-  let share = (askedBytes / rows + 63) / 64 * 64
-  var row = 0
-  while row < rows {
-    let at = firstRow + row
-    askCodes(asked + row * share, min(share, askedBytes - row * share), asksTwice: asksTwice)
-    advanceCoded(
-      scratch.scores + 64 * row, scratch.seen[row], task.pointee.maxima + at,
-      scratch.lanes + 16 * at, task.pointee.outputs + at * stride, stride, code,
-      scratch.probabilityFactors + row * rowBytes, scratch.rowScales + row,
-      scratch.rowShifts + row, scratch.rowShifts + LeafTask.rowsPerBlock + row)
-    row += 1
   }
 }
 
@@ -140,7 +106,8 @@ func addCoded(
   let asks = page.ahead.next != 0
   let near = nearOfCodes(task, page)
   let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
-  var asked = page.values + page.ahead.next + earlyValueBytes(task, code, rows, tile)
+  var asked = page.values + page.ahead.next
+  if asks { asked += earlyValues(task, scratch, code, rows, tile).bytes }
   let steps = stretches * (count + 1)
   let wideSteps = padded / 32 * steps
   var row = 0
@@ -170,8 +137,29 @@ func addCoded(
   }
 }
 
-/// Bytes of the values to come that tiles do not ask for: they are asked for first, while scores become probabilities.
+/// What of the values to come tiles do not ask for: it is asked for first, while scores become probabilities.
+struct EarlyValues {
+  /// Rows of the block, 0 for none yet.
+  var rows = 0
+  var bytes = 0
+  /// In whole lines, with each row.
+  var share = 0
+}
+
+/// Worked out once for the blocks of a leaf that have so many rows.
 @inline(__always)
+func earlyValues(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ code: PageCode, _ rows: Int, _ tile: Int
+) -> EarlyValues {
+  if scratch.contents.pointee.early.rows != rows {
+    let bytes = earlyValueBytes(task, code, rows, tile)
+    scratch.contents.pointee.early = EarlyValues(
+      rows: rows, bytes: bytes, share: (bytes / rows + 63) / 64 * 64)
+  }
+  return scratch.contents.pointee.early
+}
+
+@inline(never)
 func earlyValueBytes(
   _ task: UnsafePointer<LeafTask>, _ code: PageCode, _ rows: Int, _ tile: Int
 ) -> Int {

@@ -3,22 +3,24 @@ import KernelTable
 
 // SAFETY: pointers from end to end, as in Attend.swift.
 
-/// Queries that meet one scale group of quantised keys.
+/// Queries that meet the scales of quantised keys.
 struct QueryScaling {
   var queries: UnsafeMutableRawPointer
   var queryRowBytes: Int
-  /// Scales, then zeros, of the channels in f16; the codes follow.
+  /// Scales, then zeros, of the channels in f16, for each scale group of slots; so far from one to the next.
   var factors: Raw
+  var factorStep: Int
   /// Channels, in whole sixteens.
   var width: Int
   var code: PageCode
   /// The largest integer.
   var top: Float
-  /// Room for four rows of `width` numbers.
+  /// Room for four rows of `width` numbers for each group.
   var scaled: Floats
+  /// The integers, `LeafTask.rowsPerBlock` rows for each group.
   var result: UnsafeMutableRawPointer
   var resultRowBytes: Int
-  /// What an integer of each row stands for, and Σ q·zero.
+  /// What an integer of each row stands for, and Σ q·zero, for each group likewise.
   var rowScales: Floats
   var rowShifts: Floats
   /// What is asked for meanwhile, a part whenever 16 channels are read (`firstScalingAsks`), if anything is.
@@ -27,12 +29,16 @@ struct QueryScaling {
   var asksTwice: Bool
 }
 
-/// Bytes of a scale group to come that are asked for whenever 16 channels meet their scales, and later when they are rounded: its
+/// Bytes of the keys to come that are asked for whenever 16 channels meet their scales, and later when they are rounded: the
 /// factors and what tiles do not ask for (`CodedAsks`).
 @inline(__always)
-func firstScalingAsks(_ code: PageCode) -> Int { code.isInt4 ? 64 : 192 }
+func firstScalingAsks(_ code: PageCode) -> Int { code.isInt4 ? 128 : 192 }
 @inline(__always)
-func laterScalingAsks(_ code: PageCode) -> Int { code.isInt4 ? 64 : 128 }
+func laterScalingAsks(_ code: PageCode) -> Int { 128 }
+
+/// Scale groups of the slots of a page.
+@inline(__always)
+func scaleGroups(_ code: PageCode) -> Int { code.isInt4 ? 2 : 1 }
 
 /// Turns up to four queries into integers; how many it has been.
 @inline(__always)
@@ -62,57 +68,138 @@ func scaleQueries(_ s: QueryScaling, _ rows: Int) -> Int {
 @inline(never) func scaleFour(_ s: QueryScaling) { scale(InlineArray<4, UInt8>(repeating: 0), s) }
 #endif
 
-/// Queries times the scales of the channels, as integers; what one of them stands for, and Σ q·zero.
+@inline(__always)
+func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) {
+  if s.code.isInt4 {
+    scale(shape, s, .int4)
+  } else {
+    scale(shape, s, .int8)
+  }
+}
+
+/// Queries times the scales of the channels, as integers; what one of them stands for, and Σ q·zero; `code` is literal.
 ///
 /// A query that is not finite makes the sum, and so all of its scores, NaN.
 @inline(__always)
-func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) {
+func scale<let rows: Int>(
+  _ shape: InlineArray<rows, UInt8>, _ s: QueryScaling, _ code: PageCode
+) {
   var largest = InlineArray<rows, Vector>(repeating: Vector())
   var constant = InlineArray<rows, Vector>(repeating: Vector())
-  let first = s.asks ? firstScalingAsks(s.code) : 0
-  let later = s.asks ? laterScalingAsks(s.code) : 0
+  // Of slots from 32 on.
+  var laterLargest = InlineArray<rows, Vector>(repeating: Vector())
+  var laterConstant = InlineArray<rows, Vector>(repeating: Vector())
+  let block = s.width * 4
+  let first = s.asks ? firstScalingAsks(code) : 0
   var channel = 0
   while channel < s.width {
     askCodes(s.asked + channel / 16 * first, first, asksTwice: s.asksTwice)
-    let scales = attention_load_half(s.factors + 2 * channel)
-    let zeros = attention_load_half(s.factors + 2 * (s.width + channel))
+    let factors = s.factors + 2 * channel
+    let scales = attention_load_half(factors)
+    let zeros = attention_load_half(factors + 2 * s.width)
+    let laterScales = scaleGroups(code) > 1 ? attention_load_half(factors + s.factorStep) : scales
+    let laterZeros =
+      scaleGroups(code) > 1 ? attention_load_half(factors + s.factorStep + 2 * s.width) : zeros
     var row = 0
     while row < rows {
       let q = attention_load(s.queries + row * s.queryRowBytes + 4 * channel)
-      let scaled = attention_multiply(q, scales)
-      attention_store(s.scaled + row * s.width + channel, scaled)
-      largest[unchecked: row] = attention_maximum(
-        largest[unchecked: row], attention_magnitude(scaled))
-      constant[unchecked: row] = attention_fma(q, zeros, constant[unchecked: row])
+      let to = s.scaled + row * s.width + channel
+      scale(q, scales, zeros, to, &largest[unchecked: row], &constant[unchecked: row])
+      if scaleGroups(code) > 1 {
+        scale(
+          q, laterScales, laterZeros, to + block, &laterLargest[unchecked: row],
+          &laterConstant[unchecked: row])
+      }
       row += 1
     }
     channel += 16
   }
-  var inverses = InlineArray<rows, Vector>(repeating: Vector())
-  var row = 0
-  while row < rows {
-    let most = attention_largest(largest[unchecked: row])
-    // Where an inverse might overflow the codes weigh nothing.
-    inverses[unchecked: row] = attention_splat(most < 0x1p-100 ? 0 : s.top / most)
-    s.rowScales[row] = most < 0x1p-100 ? 0 : most / s.top
-    s.rowShifts[row] = most < .infinity ? attention_sum(constant[unchecked: row]) : .nan
-    row += 1
-  }
+  let inverses = invert(shape, s, largest, constant, 0)
+  let laterInverses =
+    scaleGroups(code) > 1
+    ? invert(shape, s, laterLargest, laterConstant, LeafTask.rowsPerBlock) : inverses
+  let asked = s.asked + s.width / 16 * first
+  let later = s.asks ? laterScalingAsks(code) : 0
   var result = s.result
   channel = 0
   while channel < s.width {
-    askCodes(
-      s.asked + s.width / 16 * first + channel / 16 * later, later, asksTwice: s.asksTwice)
-    row = 0
+    askCodes(asked + channel / 16 * later, later, asksTwice: s.asksTwice)
+    var row = 0
     while row < rows {
-      storeFactors(
-        result + row * s.resultRowBytes,
-        attention_round_to_integers(
-          attention_multiply(
-            attention_load(s.scaled + row * s.width + channel), inverses[unchecked: row])), s.code)
+      let from = s.scaled + row * s.width + channel
+      let to = result + row * s.resultRowBytes
+      let lane = Int32(truncatingIfNeeded: row)
+      round(from, attention_splat_of_four(inverses, lane), to, code)
+      if scaleGroups(code) > 1 {
+        round(
+          from + block, attention_splat_of_four(laterInverses, lane),
+          to + LeafTask.rowsPerBlock * s.resultRowBytes, code)
+      }
       row += 1
     }
-    result += factorBytes(s.code)
+    result += factorBytes(code)
     channel += 16
+  }
+}
+
+/// 16 channels of a query and of a scale group.
+@inline(__always)
+func scale(
+  _ q: Vector, _ scales: Vector, _ zeros: Vector, _ to: Floats, _ largest: inout Vector,
+  _ constant: inout Vector
+) {
+  let scaled = attention_multiply(q, scales)
+  attention_store(to, scaled)
+  largest = attention_maximum(largest, attention_magnitude(scaled))
+  constant = attention_fma(q, zeros, constant)
+}
+
+/// What turns a scale group's products into integers, for each row; what these stand for is stored `block` rows on.
+@inline(__always)
+func invert<let rows: Int>(
+  _ shape: InlineArray<rows, UInt8>, _ s: QueryScaling, _ largest: InlineArray<rows, Vector>,
+  _ constant: InlineArray<rows, Vector>, _ block: Int
+) -> Vector {
+  let most = ofRows(attention_largest_of_four, largest)
+  let top = attention_splat(s.top)
+  let sums = ofRows(attention_sums_of_four, constant)
+  storeRows(
+    shape, s.rowShifts + block,
+    attention_where_below(most, .infinity, sums, attention_splat(.nan)))
+  // Where an inverse might overflow the codes weigh nothing.
+  storeRows(
+    shape, s.rowScales + block,
+    attention_where_below(most, 0x1p-100, Vector(), attention_divide(most, top)))
+  return attention_where_below(most, 0x1p-100, Vector(), attention_divide(top, most))
+}
+
+/// 16 products as integers.
+@inline(__always)
+func round(_ from: Floats, _ inverse: Vector, _ to: UnsafeMutableRawPointer, _ code: PageCode) {
+  storeFactors(to, attention_round_product(attention_load(from), inverse), code)
+}
+
+/// What `combine` makes of the lanes of up to four rows' vectors: one number for each, in each four lanes.
+@inline(__always)
+func ofRows<let rows: Int, V>(_ combine: (V, V, V, V) -> V, _ vectors: InlineArray<rows, V>) -> V {
+  combine(
+    vectors[unchecked: 0], vectors[unchecked: rows > 1 ? 1 : 0],
+    vectors[unchecked: rows > 2 ? 2 : 0], vectors[unchecked: rows > 3 ? 3 : 0])
+}
+
+/// Numbers of up to four rows, in each four lanes.
+@inline(__always)
+func numbers<let rows: Int>(_: InlineArray<rows, UInt8>, _ from: Floats) -> Vector {
+  attention_fours(
+    from[0], from[rows > 1 ? 1 : 0], from[rows > 2 ? 2 : 0], from[rows > 3 ? 3 : 0])
+}
+
+/// Numbers of up to four rows; where it is more than one, four numbers are written.
+@inline(__always)
+func storeRows<let rows: Int>(_: InlineArray<rows, UInt8>, _ to: Floats, _ numbers: Vector) {
+  if rows == 1 {
+    attention_store_first(to, numbers)
+  } else {
+    attention_store_four(to, numbers)
   }
 }

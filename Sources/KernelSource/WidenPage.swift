@@ -37,6 +37,7 @@ func entryView(
   guard task.pointee.nearAhead != 0 else { return view }
   let asksNextPage = isCoded || task.pointee.asksNextPage
   if isMany && asksNextPage { return view }
+  askTables(task, index)
   view.ahead.near = isMany ? blockBytes(view) : task.pointee.nearAhead
   // Beyond the last entry, another task's, most often what follows in memory.
   var next = page + 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
@@ -63,6 +64,15 @@ func entryView(
     view.ahead.near += task.pointee.pairs * view.keyRowBytes
   }
   return view
+}
+
+/// Asks for an entry to come, and for the address of the page of one that comes sooner: a page's time is too long for the processor to
+/// keep its eye on tables of which it takes a few bytes a page.
+@inline(__always)
+func askTables(_ task: UnsafePointer<LeafTask>, _ index: Int) {
+  guard index + 8 < task.pointee.entryCount else { return }
+  attention_prefetch(task.pointee.entries + index + 16)
+  attention_prefetch(task.pointee.pages + Int(task.pointee.entries[index + 8].page))
 }
 
 /// The page as it is stored.

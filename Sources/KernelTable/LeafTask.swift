@@ -171,12 +171,12 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
 
   /// Bytes of scratch for this many rows: what has been prepared and how, partial sums, a block of scores, two rows in
   /// preparation, a page in f32, and what meets quantised pages: queries, twice, and probabilities in 16 bits, four factors
-  /// for each row, four queries times the scales of their channels; and the partial sums of a block.
+  /// for each row, four queries times the scales of their channels, twice; and the partial sums of a block.
   package static func scratchBytes(rowCount: Int, keyWidth: Int, valueWidth: Int) -> Int {
     let padded = unsafe paddedKeyWidth(keyWidth)
     let rows = rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64
     let page = unsafe pageFloats(keyWidth) + pageFloats(valueWidth)
-    let coded = unsafe rowsPerBlock * (padded * 4 + 128 + 16 + 64) + 4 * padded * 4
+    let coded = unsafe rowsPerBlock * (padded * 4 + 128 + 16 + 64) + 8 * padded * 4
     return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + coded + 320
   }
 

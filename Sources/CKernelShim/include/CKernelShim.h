@@ -66,6 +66,17 @@ ATTENTION_INLINE int attention_any_above(attention_f32x16 v, float x) {
   return attention_largest(v) > x;
 #endif
 }
+/* Whether every lane is above low and at most high. */
+ATTENTION_INLINE int attention_all_within(attention_f32x16 v, float low, float high) {
+#if defined(__AVX512F__)
+  __mmask16 above = _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(low), _CMP_GT_OQ);
+  return _mm512_mask_cmp_ps_mask(above, (__m512)v, _mm512_set1_ps(high), _CMP_LE_OQ) == 0xffff;
+#else
+  int n = 1;
+  for (int i = 0; i < 16; i++) n &= (v[i] > low) & (v[i] <= high);
+  return n;
+#endif
+}
 /* Whether any lane is NaN. */
 ATTENTION_INLINE int attention_any_unordered(attention_f32x16 v) {
 #if defined(__AVX512F__)
@@ -84,6 +95,35 @@ ATTENTION_INLINE float attention_sum(attention_f32x16 v) {
   f32x4 fours = eights.lo + eights.hi;
   return (fours[0] + fours[2]) + (fours[1] + fours[3]);
 }
+/* Of each of four vectors, in this order and over and over, what `op` makes of all lanes: it is laid over lanes two apart, next to one
+   another, four apart, eight apart. */
+#define ATTENTION_FOLD(op, a, b, c, d) \
+  __typeof__(a) ab = op(__builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29), \
+                        __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)); \
+  __typeof__(a) cd = op(__builtin_shufflevector(c, d, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29), \
+                        __builtin_shufflevector(c, d, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)); \
+  __typeof__(a) fours = op(__builtin_shufflevector(ab, cd, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), \
+                           __builtin_shufflevector(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)); \
+  __typeof__(a) eights = op(fours, __builtin_shufflevector(fours, fours, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+  return op(eights, __builtin_shufflevector(eights, eights, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7))
+#define ATTENTION_GREATER(a, b) ((a) > (b) ? (a) : (b))
+#define ATTENTION_SUM(a, b) ((a) + (b))
+ATTENTION_INLINE attention_f32x16 attention_largest_of_four(attention_f32x16 a, attention_f32x16 b, attention_f32x16 c, attention_f32x16 d) { ATTENTION_FOLD(ATTENTION_GREATER, a, b, c, d); }
+ATTENTION_INLINE attention_f32x16 attention_sums_of_four(attention_f32x16 a, attention_f32x16 b, attention_f32x16 c, attention_f32x16 d) { ATTENTION_FOLD(ATTENTION_SUM, a, b, c, d); }
+ATTENTION_INLINE attention_i32x16 attention_integer_sums_of_four(attention_i32x16 a, attention_i32x16 b, attention_i32x16 c, attention_i32x16 d) { ATTENTION_FOLD(ATTENTION_SUM, a, b, c, d); }
+/* The first, second, third or fourth lane of each four in all lanes of it. */
+ATTENTION_INLINE attention_f32x16 attention_splat_of_four(attention_f32x16 v, int lane) {
+  switch (lane) {
+  case 0: return __builtin_shufflevector(v, v, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+  case 1: return __builtin_shufflevector(v, v, 1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13);
+  case 2: return __builtin_shufflevector(v, v, 2, 2, 2, 2, 6, 6, 6, 6, 10, 10, 10, 10, 14, 14, 14, 14);
+  default: return __builtin_shufflevector(v, v, 3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15);
+  }
+}
+ATTENTION_INLINE attention_f32x16 attention_fours(float a, float b, float c, float d) { return (attention_f32x16){a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d}; }
+ATTENTION_INLINE void attention_store_four(float *p, attention_f32x16 v) { for (int i = 0; i < 4; i++) p[i] = v[i]; }
+/* below where v is less than the limit, other elsewhere, also where v is NaN */
+ATTENTION_INLINE attention_f32x16 attention_where_below(attention_f32x16 v, float limit, attention_f32x16 below, attention_f32x16 other) { return v < limit ? below : other; }
 /* a0, b0, a1, b1, ... of the first eights, and of the last ones. */
 ATTENTION_INLINE attention_f32x16 attention_zip_first(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23); }
 ATTENTION_INLINE attention_f32x16 attention_zip_last(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31); }
@@ -313,6 +353,8 @@ ATTENTION_INLINE float attention_largest_magnitude(attention_f32x16 v) {
 }
 /* To the nearest integer, ties to even; for magnitudes below 2^22. */
 ATTENTION_INLINE attention_i32x16 attention_round_to_integers(attention_f32x16 v) { return (attention_i32x16)(v + 12582912.0f) - 0x4b400000; }
+/* The product likewise. */
+ATTENTION_INLINE attention_i32x16 attention_round_product(attention_f32x16 a, attention_f32x16 b) { return (attention_i32x16)ATTENTION_FMA(a, b, (attention_f32x16)(12582912.0f)) - 0x4b400000; }
 /* The low bytes of the lanes. */
 ATTENTION_INLINE void attention_store_bytes(void *p, attention_i32x16 v) {
 #if defined(__AVX512F__)
