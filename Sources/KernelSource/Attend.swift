@@ -1,80 +1,6 @@
 import CKernelShim
 import KernelTable
 
-/// Where an `attend` call keeps what it needs beside the task: all in the task's scratch.
-struct Scratch {
-  /// What `queries` and `seen` hold; at the start of the scratch, where a task that continues finds it.
-  var contents: UnsafeMutablePointer<ScratchContents>
-  /// Prepared query rows, `[row][rowBytes]`.
-  var queries: UnsafeMutableRawPointer
-  var queryRowBytes: Int
-  /// Sixteen partial sums of ℓ for each row.
-  var lanes: Floats
-  /// Distance of each query token to its nearest visible slot in the leaf, as ALiBi's reference.
-  var nearest: Floats
-  /// Scores, then probabilities, of a block of rows: `[24][64]`.
-  var scores: Floats
-  /// The probabilities in bf16, `[24][64]`.
-  var rounded: UnsafeMutablePointer<UInt16>
-  /// What each row of the block sees of the entry.
-  var seen: UnsafeMutablePointer<SlotRange>
-  /// Two rows of a query under preparation.
-  var row: Floats
-  var turned: Floats
-  /// Keys and values of a page in f32.
-  var keys: Floats
-  var values: Floats
-  /// Four queries times the scales of their channels, of one scale group and of another.
-  var scaled: Floats
-  /// What an integer of each row of the block stands for, and what is added for the zeros, `[2][24]`: then those for slots from 32
-  /// on, where these have scales of their own.
-  var rowScales: Floats
-  var rowShifts: Floats
-  /// Queries, likewise twice, and probabilities of the block as integers (`storeFactors`).
-  var keyFactors: UnsafeMutableRawPointer
-  var probabilityFactors: UnsafeMutableRawPointer
-  /// Partial sums of the block as they were before an entry whose mass is noted: `[24][16]`.
-  var lanesBefore: Floats
-
-  @inline(__always)
-  init(_ start: UnsafeMutableRawPointer, rowCount: Int, keyWidth: Int, valueWidth: Int) {
-    let padded = LeafTask.paddedKeyWidth(keyWidth)
-    contents = start.assumingMemoryBound(to: ScratchContents.self)
-    queries = start + 64
-    queryRowBytes = padded * 4
-    lanes = (queries + rowCount * padded * 4).assumingMemoryBound(to: Float.self)
-    nearest = lanes + rowCount * 16
-    scores = nearest + (rowCount + 15) / 16 * 16
-    let block = LeafTask.rowsPerBlock
-    rounded = UnsafeMutableRawPointer(scores + block * 64).assumingMemoryBound(to: UInt16.self)
-    seen = UnsafeMutableRawPointer(rounded + block * 64).assumingMemoryBound(to: SlotRange.self)
-    row = UnsafeMutableRawPointer(seen + block).assumingMemoryBound(to: Float.self)
-    turned = row + padded
-    keys = turned + padded
-    values = keys + LeafTask.pageFloats(keyWidth)
-    scaled = values + LeafTask.pageFloats(valueWidth)
-    rowScales = scaled + 8 * padded
-    rowShifts = rowScales + 2 * block
-    keyFactors = UnsafeMutableRawPointer(rowShifts + 2 * block)
-    probabilityFactors = keyFactors + 2 * block * padded * 2
-    lanesBefore = (probabilityFactors + block * 128).assumingMemoryBound(to: Float.self)
-  }
-}
-
-/// What a scratch holds that need not be computed again.
-struct ScratchContents {
-  /// For which run of anchors query rows have been prepared, −1 for none, and in which of the forms of `prepareRows`.
-  var run: Int32 = -1
-  var asFloats = false
-  var inOrder = false
-  var early = EarlyValues()
-  /// Rows of a block that are down as seeing all of an entry.
-  var wholeRows = 0
-  /// The positions of the task's query tokens lie between these.
-  var lowest = Int.max
-  var highest = Int.min
-}
-
 /// A page as the tiles of an entry read it: as stored, or keys or values widened to f32.
 struct PageView {
   var keys: Raw
@@ -182,6 +108,10 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       scratch.contents.pointee.asFloats = isTurned
       scratch.contents.pointee.inOrder = isInOrder
     }
+    if rowCount <= blockRows && isCodedRun(task, scratch, first, rowCount) {
+      first = attendCodedRun(task, scratch, first, rowCount, tileRows)
+      continue
+    }
     if isTurned || widensCodes || (isMany && widens(task)) {
       if isSeen(task, head), let page = task.pointee.pages[Int(head.pointee.page)] {
         let view = widenPage(task, scratch, first, Raw(page), isMany)
@@ -249,13 +179,7 @@ func attendEntry(
   } else {
     computeCodedScores(task, scratch, page, firstRow, rows, tileRows)
   }
-  if task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil {
-    row = 0
-    while row < rows {
-      finishScores(task, scratch, entry, firstRow, row)
-      row += 1
-    }
-  }
+  finishAllScores(task, scratch, entry, firstRow, rows)
   if !page.valueCode.isNone {
     advanceCodedRows(task, scratch, page, firstRow, rows, tileRows)
     addCoded(task, scratch, page, firstRow, rows, tileRows)
@@ -394,6 +318,21 @@ func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384
+}
+
+@inline(__always)
+func finishAllScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ firstRow: Int, _ rows: Int
+) {
+  guard task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil else {
+    return
+  }
+  var row = 0
+  while row < rows {
+    finishScores(task, scratch, entry, firstRow, row)
+    row += 1
+  }
 }
 
 /// What comes between q·k and the softmax: softcap, ALiBi, additive bias.

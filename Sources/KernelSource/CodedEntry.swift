@@ -1,7 +1,7 @@
 import CKernelShim
 import KernelTable
 
-// SAFETY: pointers from end to end, as in Attend.swift.
+// SAFETY: pointers from end to end, as in Tiles.swift.
 
 /// The quantised page as it is stored.
 @inline(__always)
@@ -31,6 +31,39 @@ func codedTileCount(_ rows: Int, _ tile: Int) -> Int {
   rows <= tile ? 1 : (rows + tile - 1) / tile
 }
 
+/// What is the same for the quantised keys of all entries.
+struct CodedKeys {
+  var code: PageCode
+  /// Channels, in whole sixteens.
+  var width: Int
+  /// Stored rows of a panel.
+  var count: Int
+  /// Bytes of a row of factors.
+  var rowBytes: Int
+  /// The largest factor.
+  var top: Float
+  /// Rows of a tile.
+  var tile: Int
+  var asks: CodedAsks
+  var near: Int
+
+  @inline(__always)
+  init(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ rows: Int, _ tileRows: Int) {
+    code = page.keyCode
+    let channels = task.pointee.keyWidth
+    width = (channels + 15) / 16 * 16
+    count = (channels + rowsPerLane(code) - 1) / rowsPerLane(code)
+    rowBytes = width / 16 * factorBytes(code)
+    // Sums of this many products stay within 32 bits.
+    let fitting = 2_130_000_000 / largestCode(code)
+    let isFitting = largestFactor(code) * Float(channels) <= fitting
+    top = isFitting ? largestFactor(code) : fitting / Float(channels)
+    tile = codedTileRows(tileRows)
+    asks = CodedAsks(tiles: codedTileCount(rows, tile))
+    near = nearOfCodes(task, page)
+  }
+}
+
 /// scores = queries × quantised keys.
 ///
 /// q·k = Σ q·zero + Σ (q·scale)·code: the first sum is one constant for each scale group of slots, the factors of the
@@ -40,51 +73,56 @@ func computeCodedScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int
 ) {
-  let code = page.keyCode
-  let width = task.pointee.keyWidth
-  let padded = (width + 15) / 16 * 16
-  let perLane = rowsPerLane(code)
-  let count = (width + perLane - 1) / perLane
-  let rowBytes = padded / 16 * factorBytes(code)
-  let tile = codedTileRows(tileRows)
-  // Sums of this many products stay within 32 bits.
-  let fitting = 2_130_000_000 / largestCode(code)
-  let isFitting = largestFactor(code) * Float(width) <= fitting
-  let top = isFitting ? largestFactor(code) : fitting / Float(width)
-  let codeBytes = count * (code.isInt4 ? 128 : 256)
-  let asks = page.ahead.next != 0
-  let near = nearOfCodes(task, page)
-  var asked = page.keys + page.ahead.next
-  let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
+  let keys = CodedKeys(task, page, rows, tileRows)
+  scaleQueries(scratch, keys, page, firstRow, rows)
+  multiplyKeys(scratch, keys, page, rows)
+}
+
+/// Queries become factors of a page's codes.
+@inline(__always)
+func scaleQueries(
+  _ scratch: Scratch, _ keys: CodedKeys, _ page: PageView, _ firstRow: Int, _ rows: Int
+) {
+  let codeBytes = keys.count * (keys.code.isInt4 ? 128 : 256)
   var row = 0
   while row < rows {
     let scaling = QueryScaling(
       queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
-      queryRowBytes: scratch.queryRowBytes, factors: page.keys, factorStep: 4 * padded + codeBytes,
-      width: padded, code: code, top: top, scaled: scratch.scaled,
-      result: scratch.keyFactors + row * rowBytes, resultRowBytes: rowBytes,
-      rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row, asked: asked,
-      asks: asks && row == 0, asksTwice: near != 0)
+      queryRowBytes: scratch.queryRowBytes, factors: page.keys,
+      factorStep: 4 * keys.width + codeBytes, width: keys.width, code: keys.code, top: keys.top,
+      scaled: scratch.scaled, result: scratch.keyFactors + row * keys.rowBytes,
+      resultRowBytes: keys.rowBytes, rowScales: scratch.keyScales + row,
+      rowShifts: scratch.keyShifts + row, asked: page.keys + page.ahead.next,
+      asks: page.ahead.next != 0 && row == 0, asksTwice: keys.near != 0)
     row += scaleQueries(scaling, rows - row)
   }
-  asked += padded / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
+}
+
+/// scores = factors × codes.
+@inline(__always)
+func multiplyKeys(_ scratch: Scratch, _ keys: CodedKeys, _ page: PageView, _ rows: Int) {
+  let code = keys.code
+  let asks = page.ahead.next != 0
+  var asked =
+    page.keys + page.ahead.next
+    + keys.width / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
   // int4 has scales of its own for slots from 32 on, before their codes.
   let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
-  row = 0
+  var row = 0
   while row < rows {
     multiplyCoded(
       CodedProduct(
-        rows: rows - row < tile ? rows - row : tile,
-        left: Raw(scratch.keyFactors) + row * rowBytes, leftRowBytes: rowBytes,
-        codes: page.keys + 4 * padded, asked: asks ? asked : page.keys, asks: tileAsks,
-        near: row == 0 ? near : 0, count: count, gap: code.isInt4 ? 4 * padded : 0,
+        rows: rows - row < keys.tile ? rows - row : keys.tile,
+        left: Raw(scratch.keyFactors) + row * keys.rowBytes, leftRowBytes: keys.rowBytes,
+        codes: page.keys + 4 * keys.width, asked: asks ? asked : page.keys, asks: keys.asks,
+        near: row == 0 ? keys.near : 0, count: keys.count, gap: code.isInt4 ? 4 * keys.width : 0,
         panelCount: 1, stretchCount: 2,
-        leftStep: block * rowBytes, scaleStep: block, shiftStep: block,
-        rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
+        leftStep: block * keys.rowBytes, scaleStep: block, shiftStep: block,
+        rowScales: scratch.keyScales + row, rowShifts: scratch.keyShifts + row,
         result: scratch.scores + 64 * row, resultStride: 64, isValues: false),
       code)
-    asked += tileAsks.count(2 * count) * 128
-    row += tile
+    asked += keys.asks.count(2 * keys.count) * 128
+    row += keys.tile
   }
 }
 
@@ -119,7 +157,7 @@ func addCoded(
       near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
       stretchCount: stretches, leftStep: rowBytes / stretches, scaleStep: 0,
       shiftStep: LeafTask.rowsPerBlock,
-      rowScales: scratch.rowScales + row, rowShifts: scratch.rowShifts + row,
+      rowScales: scratch.valueScales + row, rowShifts: scratch.valueShifts + row,
       result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
       isValues: true)
     multiplyCoded(product, code)

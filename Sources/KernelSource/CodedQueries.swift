@@ -1,7 +1,7 @@
 import CKernelShim
 import KernelTable
 
-// SAFETY: pointers from end to end, as in Attend.swift.
+// SAFETY: pointers from end to end, as in Tiles.swift.
 
 /// Queries that meet the scales of quantised keys.
 struct QueryScaling {

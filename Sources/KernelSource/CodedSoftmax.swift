@@ -1,7 +1,7 @@
 import CKernelShim
 import KernelTable
 
-// SAFETY: pointers from end to end, as in Attend.swift.
+// SAFETY: pointers from end to end, as in Tiles.swift.
 
 /// Rows whose softmax meets an entry with values in codes.
 struct CodedSoftmax {
@@ -56,8 +56,8 @@ func advanceCodedRows(
     scores: scratch.scores, seen: scratch.seen, maxima: task.pointee.maxima + firstRow,
     lanes: scratch.lanes + 16 * firstRow, outputs: task.pointee.outputs + firstRow * stride,
     outputStride: stride, code: page.valueCode, target: scratch.probabilityFactors,
-    scales: scratch.rowScales, shifts: scratch.rowShifts,
-    laterShifts: scratch.rowShifts + LeafTask.rowsPerBlock, asked: asked,
+    scales: scratch.valueScales, shifts: scratch.valueShifts,
+    laterShifts: scratch.valueShifts + LeafTask.rowsPerBlock, asked: asked,
     askEnd: asked + early.bytes, askShare: early.share,
     asksTwice: nearOfCodes(task, page) != 0)
   var left = rows

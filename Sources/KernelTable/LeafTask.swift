@@ -170,13 +170,13 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package static func paddedKeyWidth(_ keyWidth: Int) -> Int { (keyWidth + 15) / 16 * 16 + 16 }
 
   /// Bytes of scratch for this many rows: what has been prepared and how, partial sums, a block of scores, two rows in
-  /// preparation, a page in f32, and what meets quantised pages: queries, twice, and probabilities in 16 bits, four factors
+  /// preparation, a page in f32, and what meets quantised pages: queries, twice, and probabilities in 16 bits, seven factors
   /// for each row, four queries times the scales of their channels, twice; and the partial sums of a block.
   package static func scratchBytes(rowCount: Int, keyWidth: Int, valueWidth: Int) -> Int {
     let padded = unsafe paddedKeyWidth(keyWidth)
     let rows = rowCount * padded * 4 + rowCount * 64 + (rowCount + 15) / 16 * 64
     let page = unsafe pageFloats(keyWidth) + pageFloats(valueWidth)
-    let coded = unsafe rowsPerBlock * (padded * 4 + 128 + 16 + 64) + 8 * padded * 4
+    let coded = unsafe rowsPerBlock * (padded * 4 + 128 + 28 + 64) + 8 * padded * 4
     return unsafe rows + rowsPerBlock * (64 * 6 + 16) + 2 * padded * 4 + page * 4 + coded + 320
   }
 
