@@ -28,6 +28,8 @@ struct Ahead {
   var near = 0
   /// The same part of the page that comes next, into L2; of codes see `askCodes`.
   var next = 0
+  /// Of how many shares of what is asked for a tile has one: 1, 2 or 4.
+  var shares = 1
 }
 
 /// Whether the task multiplies bf16 by dot products; otherwise it is widened to f32.
@@ -92,11 +94,11 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
     let isStriped = striped > 0 && !isCoded
-    // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them.
-    let isMany = rowCount > 12 && !isStriped
+    // Many rows: some pages that stay in L2 while the blocks of rows pass, or one that is widened for all of them.
+    let isMany = rowCount > (widens(task) ? 12 : 24) && !isStriped
     let entriesPerPass = isMany && !widens(task) ? 8 : 1
     let tileRows = isStriped ? striped : tileOfRows
-    let blockRows = LeafTask.rowsPerBlock / (isStriped ? striped : largestTile) * tileRows
+    let blockRows = (isStriped ? mostStripedRows / striped : 24 / largestTile) * tileRows
     var end = first + 1
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
@@ -289,8 +291,8 @@ func computeScores(
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
           // Keys that have been widened lie in cache.
-          ahead: asks(page, row, rows, tileRows) && page.keys != Raw(scratch.keys)
-            ? page.ahead : Ahead(),
+          ahead: page.keys != Raw(scratch.keys)
+            ? requests(page, page.ahead, row, rows, tileRows, count * page.keyRowBytes) : Ahead(),
           dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
       row += tileRows
@@ -304,6 +306,26 @@ func computeScores(
 @inline(__always)
 func asks(_ page: PageView, _ row: Int, _ rows: Int, _ tileRows: Int) -> Bool {
   page.streams ? row == 0 : row + tileRows >= rows
+}
+
+/// What the tile at `row` of the block asks for while it passes over `bytes` of a page.
+///
+/// Over a page that comes from memory each of several tiles asks for its share: all of it under the first one is more than
+/// memory answers meanwhile.
+@inline(__always)
+func requests(
+  _ page: PageView, _ ahead: Ahead, _ row: Int, _ rows: Int, _ tileRows: Int, _ bytes: Int
+) -> Ahead {
+  let isShared = page.streams && takesWholeRows && rows > tileRows && ahead.near != 0
+  guard isShared else { return asks(page, row, rows, tileRows) ? ahead : Ahead() }
+  var own = ahead
+  // Three tiles leave it to two of them.
+  own.shares = rows <= 3 * tileRows ? 2 : 4
+  guard row < own.shares * tileRows else { return Ahead() }
+  let offset = bytes / own.shares * (row / tileRows)
+  own.near += offset
+  if own.next != 0 { own.next += offset }
+  return own
 }
 
 /// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of seven or eight rows.
@@ -511,7 +533,7 @@ func addSlots(
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
             resultStride: padded, streams: page.streams,
-            ahead: asks(page, row - start, rows, tileRows) ? asked : Ahead(),
+            ahead: requests(page, asked, row - start, rows, tileRows, count * width * bytes),
             dotsPairs: isRounded),
           element, adds: true)
         row += tileRows

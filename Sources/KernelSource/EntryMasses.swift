@@ -22,7 +22,7 @@ func attendNoting(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
-  var maxima = InlineArray<24, Float>(repeating: 0)
+  var maxima = InlineArray<32, Float>(repeating: 0)
   var row = 0
   while row < rows {
     let lanes = scratch.lanes + 16 * (firstRow + row)

@@ -154,13 +154,16 @@ func tile<O: Operand, let sums: Int>(
   var asked = asked
   var step = 0
   // With AVX2, one more address takes six rows of bf16 a register that their sums need: a prefill would lose 5 %.
-  let asksInOrder = !takesWholeRows && !(rows == 6 && O.halves == 2)
+  let asksInOrder = takesWholeRows || !(rows == 6 && O.halves == 2)
   if ahead.near != 0 {
+    let askMask = takesWholeRows ? ahead.shares - 1 : 0
     while step < count {
-      askAhead(
-        asksInOrder ? asked : right, takesWholeRows ? step : 0, groups * O.groupBytes, ahead)
+      if step & askMask == 0 {
+        askAhead(
+          asksInOrder ? asked : right, takesWholeRows ? step : 0, groups * O.groupBytes, ahead)
+        asked += groups * O.groupBytes
+      }
       addStep(operand, rows, groups, &sum, left, leftRowBytes, right)
-      asked += groups * O.groupBytes
       left += O.leftBytes
       right += rightRowBytes
       step += 1
@@ -308,13 +311,16 @@ func stripe<O: Operand, let sums: Int>(
   }
   var left = p.left
   var right = p.right + group * O.groupBytes
-  var asked = p.right + group * p.count * O.groupBytes
+  var asked = p.right + group * p.count * O.groupBytes / p.ahead.shares
+  let askMask = p.ahead.shares - 1
   var step = 0
   while step < p.count {
-    if p.ahead.near != 0 { askAhead(asked, 0, groups * O.groupBytes, p.ahead) }
+    if step & askMask == 0 && p.ahead.near != 0 {
+      askAhead(asked, 0, groups * O.groupBytes, p.ahead)
+      asked += groups * O.groupBytes
+    }
     addStep(operand, 4, groups, &upper, left, p.leftRowBytes, right)
     addStep(operand, rows - 4, groups, &lower, left + 4 * p.leftRowBytes, p.leftRowBytes, right)
-    asked += groups * O.groupBytes
     left += O.leftBytes
     right += p.rightRowBytes
     step += 1

@@ -181,7 +181,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   }
 
   /// Most rows whose scores for one page stand beside each other.
-  package static var rowsPerBlock: Int { 24 }
+  package static var rowsPerBlock: Int { 32 }
 
   /// Floats of the keys or values of a page in f32.
   package static func pageFloats(_ width: Int) -> Int { (width + 15) / 16 * 16 * 64 }
