@@ -198,9 +198,35 @@ struct CodedLeafTests {
         numbers.queries[4 * 48 + 17] = number
         let result = leaf.run(numbers, instructionSet.kernels)
         for row in 0..<6 where row != 4 { #expect(result.outputs[row] == good.outputs[row]) }
-        #expect(
-          result.outputs[4].allSatisfy { ($0 / result.denominators[4]).isNaN },
-          "\(instructionSet) \(number)")
+        // Not 0, which a row that sees nothing has.
+        #expect(result.denominators[4].isNaN, "\(instructionSet) \(number)")
+      }
+    }
+  }
+
+  @Test("a score that is not a number in a later page reaches its rows", arguments: instructionSets)
+  func laterScore(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 77)
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4)] {
+      for number in [Float.nan, .infinity] {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(keyWidth: 48, valueWidth: 48, keyCode: keyCode, valueCode: valueCode)
+        leaf.group = 3
+        leaf.tokens = 2
+        leaf.entries = [(0..<64, true), (0..<64, true), (0..<64, true)]
+        leaf.hasBias = true
+        var numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        let good = leaf.run(numbers, instructionSet.kernels)
+        // Of the second token, in the second page.
+        numbers.bias[3 * 64 + 70] = number
+        let result = leaf.run(numbers, instructionSet.kernels)
+        for row in 0..<3 {
+          #expect(result.outputs[row] == good.outputs[row])
+          #expect(result.denominators[row] == good.denominators[row])
+        }
+        for row in 3..<6 {
+          #expect(result.denominators[row].isNaN, "\(instructionSet) \(number) \(row)")
+        }
       }
     }
   }
