@@ -94,11 +94,14 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
     let isStriped = striped > 0 && !isCoded
-    // Many rows: some pages that stay in L2 while the blocks of rows pass, or one that is widened for all of them.
-    let isMany = rowCount > (widens(task) ? 12 : 24) && !isStriped
+    // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them. A block of them passes over
+    // pages as they come from memory where tiles take whole rows.
+    let mostFew = widens(task) || widensCodes || !takesWholeRows ? 12 : mostUnstripedRows
+    let isMany = rowCount > mostFew && !isStriped
     let entriesPerPass = isMany && !widens(task) ? 8 : 1
     let tileRows = isStriped ? striped : tileOfRows
-    let blockRows = (isStriped ? mostStripedRows / striped : 24 / largestTile) * tileRows
+    let blockRows =
+      (isStriped ? mostStripedRows / striped : mostUnstripedRows / largestTile) * tileRows
     var end = first + 1
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded
@@ -110,7 +113,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       scratch.contents.pointee.asFloats = isTurned
       scratch.contents.pointee.inOrder = isInOrder
     }
-    if rowCount <= blockRows && isCodedRun(task, scratch, first, rowCount) {
+    if !isMany && rowCount <= blockRows && isCodedRun(task, scratch, first, rowCount) {
       first = attendCodedRun(task, scratch, first, rowCount, tileRows)
       continue
     }
@@ -301,8 +304,8 @@ func computeScores(
   }
 }
 
-/// Whether the tile at `row` of the block is the one that asks memory for more: the first one over a page that comes from there,
-/// the last one over a page in L2, of which the next 16 KiB are wanted next.
+/// Whether the tile at `row` of the block is the one that asks memory for more where tiles do not share that (`requests`): the first
+/// one over a page that comes from there, the last one over a page in L2, of which the next 16 KiB are wanted next.
 @inline(__always)
 func asks(_ page: PageView, _ row: Int, _ rows: Int, _ tileRows: Int) -> Bool {
   page.streams ? row == 0 : row + tileRows >= rows
@@ -335,8 +338,7 @@ func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
 }
 
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
-/// memory little enough for what the first tile has asked for to arrive while the others multiply, and up to 8 KiB no less than how
-/// far it asks.
+/// memory little enough for what is asked for meanwhile to arrive, and up to 8 KiB no less than how far tiles ask.
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384

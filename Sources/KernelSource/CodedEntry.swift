@@ -184,7 +184,8 @@ struct EarlyValues {
   var share = 0
 }
 
-/// Worked out once for the blocks of a leaf that have so many rows.
+/// Worked out anew where a block has another number of rows than the one before; all else that counts is the same while a scratch
+/// holds what it holds.
 @inline(__always)
 func earlyValues(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ code: PageCode, _ rows: Int, _ tile: Int

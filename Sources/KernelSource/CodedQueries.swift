@@ -79,7 +79,8 @@ func scale<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: QueryScaling) 
 
 /// Queries times the scales of the channels, as integers; what one of them stands for, and Σ q·zero; `code` is literal.
 ///
-/// A query that is not finite makes the sum, and so all of its scores, NaN.
+/// A query that is not finite makes the sum, and so all of its scores, NaN; an infinite one of a channel whose keys are all equal makes
+/// them infinite or NaN.
 @inline(__always)
 func scale<let rows: Int>(
   _ shape: InlineArray<rows, UInt8>, _ s: QueryScaling, _ code: PageCode
@@ -160,9 +161,9 @@ func invert<let rows: Int>(
   _ shape: InlineArray<rows, UInt8>, _ s: QueryScaling, _ largest: InlineArray<rows, Vector>,
   _ constant: InlineArray<rows, Vector>, _ block: Int
 ) -> Vector {
-  let most = ofRows(attention_largest_of_four, largest)
+  let most = largestOfRows(largest)
   let top = attention_splat(s.top)
-  let sums = ofRows(attention_sums_of_four, constant)
+  let sums = sumsOfRows(constant)
   storeRows(
     shape, s.rowShifts + block,
     attention_where_below(most, .infinity, sums, attention_splat(.nan)))
@@ -179,12 +180,27 @@ func round(_ from: Floats, _ inverse: Vector, _ to: UnsafeMutableRawPointer, _ c
   storeFactors(to, attention_round_product(attention_load(from), inverse), code)
 }
 
-/// What `combine` makes of the lanes of up to four rows' vectors: one number for each, in each four lanes.
+/// The largest lane of each of up to four rows' vectors, in each four lanes.
 @inline(__always)
-func ofRows<let rows: Int, V>(_ combine: (V, V, V, V) -> V, _ vectors: InlineArray<rows, V>) -> V {
-  combine(
-    vectors[unchecked: 0], vectors[unchecked: rows > 1 ? 1 : 0],
-    vectors[unchecked: rows > 2 ? 2 : 0], vectors[unchecked: rows > 3 ? 3 : 0])
+func largestOfRows<let rows: Int>(_ v: InlineArray<rows, Vector>) -> Vector {
+  attention_largest_of_four(
+    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
+    v[unchecked: rows > 3 ? 3 : 0])
+}
+
+/// The sums of the lanes likewise.
+@inline(__always)
+func sumsOfRows<let rows: Int>(_ v: InlineArray<rows, Vector>) -> Vector {
+  attention_sums_of_four(
+    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
+    v[unchecked: rows > 3 ? 3 : 0])
+}
+
+@inline(__always)
+func sumsOfRows<let rows: Int>(_ v: InlineArray<rows, Integers>) -> Integers {
+  attention_integer_sums_of_four(
+    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
+    v[unchecked: rows > 3 ? 3 : 0])
 }
 
 /// Numbers of up to four rows, in each four lanes.

@@ -25,7 +25,7 @@ struct CodedSoftmax {
   var asksTwice: Bool
 
   @inline(__always)
-  mutating func advance(_ rows: Int) {
+  mutating func skip(_ rows: Int) {
     scores += 64 * rows
     seen += rows
     maxima += rows
@@ -63,7 +63,7 @@ func advanceCodedRows(
   var left = rows
   while left > 0 {
     let count = advanceTogether(s, left)
-    s.advance(count)
+    s.skip(count)
     left -= count
   }
 }
@@ -132,7 +132,7 @@ func advance<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: CodedSoftmax
     sum = attention_add(sum, attention_add(attention_add(s0, s1), attention_add(s2, s3)))
     row += 1
   }
-  var best = ofRows(attention_largest_of_four, highest)
+  var best = largestOfRows(highest)
   var maxima = numbers(shape, s.maxima)
   if attention_all_within(attention_subtract(best, maxima), -.infinity, maximumSlack) == 0
     || attention_any_unordered(sum) != 0
@@ -148,8 +148,8 @@ func advance<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: CodedSoftmax
   let units = attention_where_below(
     best, lowest, Vector(), attention_multiply(weights, attention_splat(1 / largestFactor(s.code))))
   storeRows(shape, s.scales, units)
-  var early = InlineArray<rows, Integers>(repeating: Integers())
-  var late = InlineArray<rows, Integers>(repeating: Integers())
+  var sums = InlineArray<rows, Integers>(repeating: Integers())
+  var laterSums = InlineArray<rows, Integers>(repeating: Integers())
   let top = attention_splat(largestFactor(s.code))
   let bytes = factorBytes(s.code)
   row = 0
@@ -170,8 +170,8 @@ func advance<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: CodedSoftmax
     let first = attention_add_integers(p0, p1)
     let second = attention_add_integers(p2, p3)
     let total = attention_add_integers(first, second)
-    early[unchecked: row] = slotsPerScale(s.code) < 64 ? first : total
-    late[unchecked: row] = second
+    sums[unchecked: row] = slotsPerScale(s.code) < 64 ? first : total
+    laterSums[unchecked: row] = second
     // Not fused: a sum that begins at zero and joins those before has the same bits (`attendNoting`).
     let lanes = s.lanes + 16 * row
     attention_store(
@@ -186,12 +186,12 @@ func advance<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ s: CodedSoftmax
   storeRows(
     shape, s.shifts,
     attention_multiply(
-      units, attention_from_integers(ofRows(attention_integer_sums_of_four, early))))
+      units, attention_from_integers(sumsOfRows(sums))))
   if slotsPerScale(s.code) < 64 {
     storeRows(
       shape, s.laterShifts,
       attention_multiply(
-        units, attention_from_integers(ofRows(attention_integer_sums_of_four, late))))
+        units, attention_from_integers(sumsOfRows(laterSums))))
   }
 }
 
@@ -203,7 +203,7 @@ func factors(_ scores: Floats, _ best: Vector, _ top: Vector) -> Integers {
 
 /// Rows one by one where something is out of the ordinary: a maximum follows, a row sees nothing, a score is no number.
 ///
-/// Their largest scores are left in `scales`.
+/// Their largest scores are left in `scales`. Whether a maximum follows is decided as it is for rows together, in the same rounding.
 @inline(never)
 func settle(_ s: CodedSoftmax, _ rows: Int) {
   var row = 0
@@ -224,7 +224,7 @@ func settle(_ s: CodedSoftmax, _ rows: Int) {
         attention_store(scores + slot, attention_splat(best))
         slot += 16
       }
-    } else if best > s.maxima[row] + maximumSlack {
+    } else if best - s.maxima[row] > maximumSlack {
       if s.maxima[row] == -.infinity {
         // Nothing has been summed that could shrink.
         s.maxima[row] = best

@@ -78,14 +78,14 @@ enum NibbleOperand: CodedOperand {
 
 /// At which stored rows of codes a tile asks for as much as it reads: at `few` of every `mask` + 1.
 ///
-/// All tiles together ask at three rows of every four; more of the time is spent outside tiles, where others ask.
+/// All tiles together ask at about three rows of every four, up to ten of them; more of the time is spent outside tiles, where others ask.
 struct CodedAsks {
   var mask: Int
   var few: Int
 
   @inline(__always)
   init(tiles: Int) {
-    mask = tiles == 1 ? 3 : tiles == 2 ? 7 : 15
+    mask = tiles == 1 ? 3 : tiles == 2 ? 7 : tiles <= 5 ? 15 : tiles <= 10 ? 31 : 63
     few = tiles == 3 ? 4 : 3
   }
 

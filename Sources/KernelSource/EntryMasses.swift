@@ -22,6 +22,7 @@ func attendNoting(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
   _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
 ) {
+  // `LeafTask.rowsPerBlock`.
   var maxima = InlineArray<32, Float>(repeating: 0)
   var row = 0
   while row < rows {

@@ -13,9 +13,9 @@ struct Scratch {
   var lanes: Floats
   /// Distance of each query token to its nearest visible slot in the leaf, as ALiBi's reference.
   var nearest: Floats
-  /// Scores, then probabilities, of a block of rows: `[24][64]`.
+  /// Scores, then probabilities, of a block of rows: `[32][64]`.
   var scores: Floats
-  /// The probabilities in bf16, `[24][64]`.
+  /// The probabilities in bf16, `[32][64]`.
   var rounded: UnsafeMutablePointer<UInt16>
   /// What each row of the block sees of the entry.
   var seen: UnsafeMutablePointer<SlotRange>
@@ -27,8 +27,9 @@ struct Scratch {
   var values: Floats
   /// Four queries times the scales of their channels, of one scale group and of another.
   var scaled: Floats
-  /// What an integer of each row of the block stands for and what is added for the zeros, of queries and of probabilities: `[24]`,
-  /// then those for slots from 32 on, where these have scales of their own.
+  /// What an integer of each row of the block stands for and what is added for the zeros, `[32]`: of queries, and of probabilities.
+  ///
+  /// Then those for slots from 32 on, where these have scales of their own (as all but `valueScales` may).
   var keyScales: Floats
   var keyShifts: Floats
   var valueScales: Floats
@@ -36,7 +37,7 @@ struct Scratch {
   /// Queries, likewise twice, and probabilities of the block as integers (`storeFactors`).
   var keyFactors: UnsafeMutableRawPointer
   var probabilityFactors: UnsafeMutableRawPointer
-  /// Partial sums of the block as they were before an entry whose mass is noted: `[24][16]`.
+  /// Partial sums of the block as they were before an entry whose mass is noted: `[32][16]`.
   var lanesBefore: Floats
 
   @inline(__always)
@@ -72,6 +73,7 @@ struct ScratchContents {
   var run: Int32 = -1
   var asFloats = false
   var inOrder = false
+  /// What of coded values blocks of so many rows ask for early.
   var early = EarlyValues()
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0

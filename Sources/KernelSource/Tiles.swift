@@ -125,8 +125,8 @@ var largestTile: Int {
   #endif
 }
 
-/// Of so many stored rows of what comes next, a tile asks for all but the last: the softmax asks for those, so that the memory
-/// goes on delivering.
+/// Of so many stored rows of what comes next, a tile that takes all rows of a block asks for all but the last: the softmax asks for
+/// those, so that the memory goes on delivering.
 @inline(__always) var askedRows: Int { 8 }
 
 /// Asks for `bytes` of what comes after `from`, on behalf of a stored row; 0 for one that is never left out, as in a stripe.
@@ -481,8 +481,11 @@ func storeSums<let sums: Int>(
 }
 #endif
 
-/// Rows that are taken by sevens or eights at most: more of them are worth widening a page for.
-@inline(__always) var mostStripedRows: Int { 32 }
+/// Rows that are taken by sevens or eights at most, as many as a block may have: more of them are worth widening a page for.
+@inline(__always) var mostStripedRows: Int { LeafTask.rowsPerBlock }
+
+/// Rows of a block that are taken otherwise: more of them leave L1 no room for a page.
+@inline(__always) var mostUnstripedRows: Int { 24 }
 
 /// Rows of the tiles that take so many rows in stripes; 0 where they do not.
 @inline(__always)

@@ -365,15 +365,6 @@ ATTENTION_INLINE void attention_store_bytes(void *p, attention_i32x16 v) {
   memcpy(p, b, 16);
 #endif
 }
-ATTENTION_INLINE int32_t attention_sum_integers(attention_i32x16 v) {
-#if defined(__AVX512F__)
-  return _mm512_reduce_add_epi32((__m512i)v);
-#else
-  int32_t s = 0;
-  for (int i = 0; i < 16; i++) s += v[i];
-  return s;
-#endif
-}
 
 /* ---- quantised pages: codes of 4 or 8 bits, times signed factors of up to 16 bits ---- */
 /* The code that stands in this many bits of each lane from `shift` on. */

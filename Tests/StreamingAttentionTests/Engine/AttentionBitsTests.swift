@@ -78,7 +78,7 @@ struct AttentionBitsTests {
     arguments: kinds + maskings + quantized, [true, false])
   func traits(_ example: AttentionCase, dotsPairs: Bool) throws {
     // Times the group: few rows, by sevens, eights or neither, up to a page's pass for itself, more than a block.
-    for rows in [1, 3, 7, 8, 17, 30] {
+    for rows in [1, 3, 5, 7, 8, 17, 30] {
       var example = example
       example.rows = rows
       var results: [AttentionResult] = []

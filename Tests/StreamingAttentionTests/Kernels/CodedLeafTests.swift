@@ -187,17 +187,21 @@ struct CodedLeafTests {
   func notFinite(instructionSet: InstructionSet) {
     var generator = SeededGenerator(seed: 75)
     for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4)] {
-      for number in [Float.nan, .infinity, -.infinity] {
+      for (index, number) in [Float.nan, .infinity, -.infinity, .nan].enumerated() {
         var leaf = CodedLeaf()
         leaf.form = PageForm(keyWidth: 48, valueWidth: 48, keyCode: keyCode, valueCode: valueCode)
-        leaf.group = 3
+        // Four rows and two, or twice four.
+        leaf.group = index == 3 ? 4 : 3
         leaf.tokens = 2
         leaf.entries = [(0..<64, true), (0..<64, true)]
         var numbers = leaf.draw(instructionSet.kernels, using: &generator)
         let good = leaf.run(numbers, instructionSet.kernels)
-        numbers.queries[4 * 48 + 17] = number
+        // Of a channel whose keys differ: where all are equal, −∞ times them may be −∞ for every slot.
+        numbers.queries[4 * 48 + 18] = number
         let result = leaf.run(numbers, instructionSet.kernels)
-        for row in 0..<6 where row != 4 { #expect(result.outputs[row] == good.outputs[row]) }
+        for row in 0..<leaf.rowCount where row != 4 {
+          #expect(result.outputs[row] == good.outputs[row])
+        }
         // Not 0, which a row that sees nothing has.
         #expect(result.denominators[4].isNaN, "\(instructionSet) \(number)")
       }
@@ -227,6 +231,50 @@ struct CodedLeafTests {
         for row in 3..<6 {
           #expect(result.denominators[row].isNaN, "\(instructionSet) \(number) \(row)")
         }
+      }
+    }
+  }
+
+  /// m = −3 and a score of 5 + 2^−21 are such a pair: their difference rounds to 8, m + 8 is less than the score.
+  @Test(
+    "a row's maximum follows alike alone and beside rows whose maxima follow",
+    arguments: instructionSets)
+  func slack(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 78)
+    let log2e: Float = 1.44269504088896340736
+    var edges: [(first: Float, later: Float)] = []
+    while edges.count < 8 {
+      let first = Float(-6 * generator.uniform())
+      var later = (first * log2e + 8) / log2e
+      later = later.nextDown.nextDown
+      for _ in 0..<5 {
+        let (m, best) = (first * log2e, later * log2e)
+        if best > m + 8 && best - m <= 8 { edges.append((first, later)) }
+        later = later.nextUp
+      }
+    }
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4)] {
+      for edge in edges {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(keyWidth: 32, valueWidth: 32, keyCode: keyCode, valueCode: valueCode)
+        leaf.group = 1
+        leaf.tokens = 4
+        leaf.entries = [(0..<64, true), (0..<64, true)]
+        leaf.visibility = Visibility(isCausal: false, window: .max)
+        leaf.hasBias = true
+        var numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        // Scores are the biases, of both pages: those of the other three rows climb by far more.
+        numbers.queries = numbers.queries.map { _ in 0 }
+        let others = [Float](repeating: 0, count: 64) + [Float](repeating: 30, count: 64)
+        let own =
+          [Float](repeating: edge.first, count: 64) + [Float](repeating: edge.later, count: 64)
+        numbers.bias = own + others + others + others
+        let together = leaf.run(numbers, instructionSet.kernels)
+        leaf.tokens = 1
+        let alone = leaf.run(numbers, instructionSet.kernels)
+        #expect(together.maxima[0] == alone.maxima[0], "\(instructionSet) \(edge)")
+        #expect(together.denominators[0] == alone.denominators[0], "\(instructionSet) \(edge)")
+        #expect(together.outputs[0] == alone.outputs[0], "\(instructionSet) \(edge)")
       }
     }
   }
