@@ -344,6 +344,7 @@ func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384
 }
 
+/// `finishScores` for all rows of a block, where there is anything to do.
 @inline(__always)
 func finishAllScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,

@@ -182,25 +182,31 @@ func round(_ from: Floats, _ inverse: Vector, _ to: UnsafeMutableRawPointer, _ c
 
 /// The largest lane of each of up to four rows' vectors, in each four lanes.
 @inline(__always)
-func largestOfRows<let rows: Int>(_ v: InlineArray<rows, Vector>) -> Vector {
-  attention_largest_of_four(
-    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
-    v[unchecked: rows > 3 ? 3 : 0])
+func largestOfRows<let rows: Int>(_ vectors: InlineArray<rows, Vector>) -> Vector {
+  let (a, b, c, d) = four(vectors)
+  return attention_largest_of_four(a, b, c, d)
 }
 
 /// The sums of the lanes likewise.
 @inline(__always)
-func sumsOfRows<let rows: Int>(_ v: InlineArray<rows, Vector>) -> Vector {
-  attention_sums_of_four(
-    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
-    v[unchecked: rows > 3 ? 3 : 0])
+func sumsOfRows<let rows: Int>(_ vectors: InlineArray<rows, Vector>) -> Vector {
+  let (a, b, c, d) = four(vectors)
+  return attention_sums_of_four(a, b, c, d)
 }
 
 @inline(__always)
-func sumsOfRows<let rows: Int>(_ v: InlineArray<rows, Integers>) -> Integers {
-  attention_integer_sums_of_four(
-    v[unchecked: 0], v[unchecked: rows > 1 ? 1 : 0], v[unchecked: rows > 2 ? 2 : 0],
-    v[unchecked: rows > 3 ? 3 : 0])
+func sumsOfRows<let rows: Int>(_ vectors: InlineArray<rows, Integers>) -> Integers {
+  let (a, b, c, d) = four(vectors)
+  return attention_integer_sums_of_four(a, b, c, d)
+}
+
+/// Up to four rows' vectors, the first one again where there are fewer.
+@inline(__always)
+func four<let rows: Int, V>(_ vectors: InlineArray<rows, V>) -> (V, V, V, V) {
+  (
+    vectors[unchecked: 0], vectors[unchecked: rows > 1 ? 1 : 0],
+    vectors[unchecked: rows > 2 ? 2 : 0], vectors[unchecked: rows > 3 ? 3 : 0]
+  )
 }
 
 /// Numbers of up to four rows, in each four lanes.
