@@ -38,24 +38,17 @@ func entryView(
   let asksNextPage = isCoded || task.pointee.asksNextPage
   if isMany && asksNextPage { return view }
   askTables(task, index)
-  view.ahead.near = isMany ? blockBytes(view) : task.pointee.nearAhead
-  // Beyond the last entry, another task's, most often what follows in memory.
-  var next = page + 2 * (isCoded ? task.pointee.codedValueOffset : task.pointee.valueOffset)
-  var isKnown = false
-  if index + 1 < task.pointee.entryCount,
-    let page = task.pointee.pages[Int(task.pointee.entries[index + 1].page)]
-  {
-    next = Raw(page)
-    isKnown = true
-  }
-  if asksNextPage {
-    view.ahead.next = next - page
-  } else if isKnown {
-    let isPaired = view.valueElement.isBFloat16
-    let end =
-      view.values + 64 * task.pointee.outputStride
-      * (isPaired || view.valueElement.isFloat16 ? 2 : 4)
-    view.jump = next - end
+  view.ahead.near = isMany ? blockBytes(view) : linesAhead(task)
+  if let next = pageAhead(task, index + (isCoded ? task.pointee.codedPagesAhead : 1)) {
+    if asksNextPage {
+      view.ahead.next = Raw(next) - page
+    } else {
+      let isPaired = view.valueElement.isBFloat16
+      let end =
+        view.values + 64 * task.pointee.outputStride
+        * (isPaired || view.valueElement.isFloat16 ? 2 : 4)
+      view.jump = Raw(next) - end
+    }
   }
   if task.pointee.entries[index].slotTurns >= 0 && !asksNextPage && !isMany
     && !view.keyElement.isBFloat16
@@ -66,11 +59,32 @@ func entryView(
   return view
 }
 
+/// How far tiles of few rows ask for the lines that follow, in bytes.
+///
+/// Tiles that take little time do better with less (measured: Documentation/Kernels.md).
+@inline(__always)
+func linesAhead(_ task: UnsafePointer<LeafTask>) -> Int {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  let most = task.pointee.nearAhead
+  if task.pointee.asksNextPage { return most }
+  if task.pointee.rowCount == 1 { return most / 2 }
+  if task.pointee.rowCount <= 8 && !task.pointee.keyElement.isFloat16 { return most / 4 * 3 }
+  #endif
+  return task.pointee.nearAhead
+}
+
+/// The page of an entry of the task, or of the one that comes next.
+@inline(__always)
+func pageAhead(_ task: UnsafePointer<LeafTask>, _ index: Int) -> UnsafeMutableRawPointer? {
+  guard index < task.pointee.entryCount + task.pointee.followingCount else { return nil }
+  return task.pointee.pages[Int(task.pointee.entries[index].page)]
+}
+
 /// Asks for an entry to come, and for the address of the page of one that comes sooner: a page's time is too long for the processor to
 /// keep its eye on tables of which it takes a few bytes a page.
 @inline(__always)
 func askTables(_ task: UnsafePointer<LeafTask>, _ index: Int) {
-  guard index + 8 < task.pointee.entryCount else { return }
+  guard index + 8 < task.pointee.entryCount + task.pointee.followingCount else { return }
   attention_prefetch(task.pointee.entries + index + 16)
   attention_prefetch(task.pointee.pages + Int(task.pointee.entries[index + 8].page))
 }

@@ -86,6 +86,10 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   // MARK: Keys and values
   package var entries: UnsafePointer<LeafEntry>
   package var entryCount: Int
+  /// Entries behind these that the same rows meet next, in another task: their pages are asked for as the leaf comes to its end.
+  ///
+  /// Changes no bit.
+  package var followingCount: Int
   /// Page addresses of this layer and KV head, by page number.
   package var pages: UnsafePointer<UnsafeMutableRawPointer?>
   package var keyElement: StoredElement
@@ -146,7 +150,11 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   ///
   /// Changes no bit.
   package var nearAhead: Int
-  /// Whether it asks for the page that comes next into L2 too; where it does not, quantised pages are asked for into L1, one page ahead.
+  /// How many pages ahead quantised ones are asked for.
+  ///
+  /// Changes no bit.
+  package var codedPagesAhead: Int
+  /// Whether it asks for the page that comes next into L2 too; where it does not, quantised pages are asked for into L1.
   package var asksNextPage: Bool
   /// Whether bf16 keys and values meet queries and probabilities rounded to bf16, where the instruction set has dot products of
   /// them; elsewhere, and if not set, bf16 is widened to f32.
@@ -207,6 +215,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe hiddenRows = nil
     unsafe self.entries = entries
     unsafe self.entryCount = entryCount
+    unsafe followingCount = 0
     unsafe self.pages = pages
     unsafe self.keyElement = keyElement
     unsafe self.valueElement = valueElement
@@ -232,6 +241,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
     unsafe slotTurns = nil
     unsafe widensPages = false
     unsafe nearAhead = 0
+    unsafe codedPagesAhead = 1
     unsafe asksNextPage = false
     unsafe dotsPairs = true
     unsafe self.maxima = maxima

@@ -13,6 +13,10 @@ struct LayerSettings: BitwiseCopyable {
   var codedValueOffset: Int
   var pageBytes: Int
   var codedPageBytes: Int
+  /// Small pages are asked for earlier: a core has about 8 KiB under way.
+  var codedPagesAhead: Int {
+    codedPageBytes == 0 ? 1 : max(1, (8192 + codedPageBytes / 2) / codedPageBytes)
+  }
   var scale: Float
   var softcap: Float
   /// Index into the engine's rotations, or −1.

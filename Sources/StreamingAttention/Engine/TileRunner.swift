@@ -44,7 +44,8 @@ enum TileRunner {
     let (stack, stateFloats, rowCount) = unsafe (scratch.stack, job.stateFloats, job.rowCount)
     var waiting = MergeStack()
     var continues = false
-    for leafIndex in tile.firstLeaf..<(tile.firstLeaf + tile.leafCount) {
+    let end = tile.firstLeaf + tile.leafCount
+    for leafIndex in tile.firstLeaf..<end {
       let leaf = unsafe run.pointee.leaves[leafIndex]
       while waiting.joinsTop(before: leaf.number) {
         waiting.join()
@@ -63,7 +64,8 @@ enum TileRunner {
         unsafe attend(
           run, job: job, leaf: leaf,
           hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
-          scratch: scratch, continues: continues)
+          scratch: scratch, continues: continues,
+          following: leafIndex + 1 < end ? run.pointee.leaves[leafIndex + 1] : nil)
         continues = true
       }
       waiting.push(leaf.number)
@@ -100,11 +102,12 @@ enum TileRunner {
     unsafe run.pointee.kernels.merge(&task)
   }
 
-  /// One leaf; `continues` if the one before, of the same rows, was the last to use the kernel's scratch.
+  /// One leaf; `continues` if the one before, of the same rows, was the last to use the kernel's scratch, `following` is the one that
+  /// comes next, where it is known.
   static func attend(
     _ run: UnsafePointer<LayerRun>, job: PlannedJob, leaf: PlannedLeaf,
     hiddenRows: UnsafePointer<UInt8>?, state: StateRows, scratch: TileScratch,
-    continues: Bool = false
+    continues: Bool = false, following: PlannedLeaf? = nil
   ) {
     let shape = unsafe run.pointee.shape
     let settings = unsafe run.pointee.settings
@@ -138,6 +141,10 @@ enum TileRunner {
         records + job.firstRecord + (leaf.firstEntry - job.firstNoted) * job.rowCount
     }
     unsafe task.continues = continues
+    if let following, following.firstEntry == leaf.firstEntry + leaf.entryCount {
+      unsafe task.followingCount = following.entryCount
+    }
+    unsafe task.codedPagesAhead = settings.codedPagesAhead
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns
     unsafe task.keyCode = settings.keyCode
