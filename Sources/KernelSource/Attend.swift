@@ -186,7 +186,6 @@ func attendEntry(
   }
   finishAllScores(task, scratch, entry, firstRow, rows)
   if !page.valueCode.isNone {
-    advanceCodedRows(task, scratch, page, firstRow, rows, tileRows)
     addCoded(task, scratch, page, firstRow, rows, tileRows)
     return
   }

@@ -15,8 +15,17 @@ func codedView(_ task: UnsafePointer<LeafTask>, _ page: Raw, _ streams: Bool) ->
 
 /// How far tiles over codes ask a second time, for lines soon to come; 0 if they do not.
 @inline(__always)
-func nearOfCodes(_ task: UnsafePointer<LeafTask>, _ page: PageView) -> Int {
-  task.pointee.asksNextPage ? page.ahead.near : 0
+func nearOfCodes(_ task: UnsafePointer<LeafTask>) -> Int {
+  task.pointee.asksNextPage ? task.pointee.nearAhead : 0
+}
+
+/// From a quantised page to what is asked for while it is read, in bytes; 0 asks for nothing.
+@inline(__always)
+func codesAhead(_ task: UnsafePointer<LeafTask>, _ index: Int, _ page: Raw) -> Int {
+  guard task.pointee.nearAhead != 0 else { return 0 }
+  askTables(task, index)
+  guard let next = pageAhead(task, index + task.pointee.codedPagesAhead) else { return 0 }
+  return Raw(next) - page
 }
 
 /// Rows of a tile over codes.
@@ -31,183 +40,212 @@ func codedTileCount(_ rows: Int, _ tile: Int) -> Int {
   rows <= tile ? 1 : (rows + tile - 1) / tile
 }
 
-/// What is the same for the quantised keys of all entries.
+/// A block of rows that meets the quantised keys of one entry after the other.
 struct CodedKeys {
-  var code: PageCode
-  /// Channels, in whole sixteens.
-  var width: Int
-  /// Stored rows of a panel.
-  var count: Int
-  /// Bytes of a row of factors.
-  var rowBytes: Int
-  /// The largest factor.
-  var top: Float
+  var rows: Int
   /// Rows of a tile.
   var tile: Int
-  var asks: CodedAsks
-  var near: Int
+  /// For the first rows of any page, as all but the page's addresses are.
+  var scaling: QueryScaling
+  var product: CodedProduct
+  /// Bytes of the keys to come that the scaling asks for, and that one tile does.
+  var scalingAsks: Int
+  var tileAsks: Int
 
   @inline(__always)
-  init(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ rows: Int, _ tileRows: Int) {
-    code = page.keyCode
+  init(
+    _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, near: Int, _ firstRow: Int, _ rows: Int,
+    _ tileRows: Int
+  ) {
+    self.rows = rows
+    tile = codedTileRows(tileRows)
+    let code = task.pointee.keyCode
     let channels = task.pointee.keyWidth
-    width = (channels + 15) / 16 * 16
-    count = (channels + rowsPerLane(code) - 1) / rowsPerLane(code)
-    rowBytes = width / 16 * factorBytes(code)
+    let width = (channels + 15) / 16 * 16
+    let count = (channels + rowsPerLane(code) - 1) / rowsPerLane(code)
+    let rowBytes = width / 16 * factorBytes(code)
     // Sums of this many products stay within 32 bits.
     let fitting = 2_130_000_000 / largestCode(code)
     let isFitting = largestFactor(code) * Float(channels) <= fitting
-    top = isFitting ? largestFactor(code) : fitting / Float(channels)
-    tile = codedTileRows(tileRows)
-    asks = CodedAsks(tiles: codedTileCount(rows, tile))
-    near = nearOfCodes(task, page)
+    scaling = QueryScaling(
+      queries: scratch.queries + firstRow * scratch.queryRowBytes,
+      queryRowBytes: scratch.queryRowBytes, factors: Raw(scratch.queries),
+      factorStep: 4 * width + count * (code.isInt4 ? 128 : 256), width: width, code: code,
+      top: isFitting ? largestFactor(code) : fitting / Float(channels), scaled: scratch.scaled,
+      result: scratch.keyFactors, resultRowBytes: rowBytes, rowScales: scratch.keyScales,
+      rowShifts: scratch.keyShifts, asked: Raw(scratch.queries), asks: false, asksTwice: near != 0)
+    // int4 has scales of its own for slots from 32 on, before their codes.
+    let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
+    let asks = CodedAsks(tiles: codedTileCount(rows, tile))
+    product = CodedProduct(
+      rows: tile, left: Raw(scratch.keyFactors), leftRowBytes: rowBytes,
+      codes: Raw(scratch.keyFactors), asked: Raw(scratch.keyFactors), asks: asks, near: near,
+      count: count, gap: code.isInt4 ? 4 * width : 0, panelCount: 1, stretchCount: 2,
+      leftStep: block * rowBytes, scaleStep: block, shiftStep: block, rowScales: scratch.keyScales,
+      rowShifts: scratch.keyShifts, result: scratch.scores, resultStride: 64, isValues: false)
+    scalingAsks = width / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
+    tileAsks = asks.count(2 * count) * 128
+  }
+
+  /// scores = queries × quantised keys, which begin at `keys`; `next` bytes on from there is asked for, if it is not 0.
+  ///
+  /// q·k = Σ q·zero + Σ (q·scale)·code: the first sum is one constant for each scale group of slots, the factors of the
+  /// second become integers again for each group, as large as their kind allows.
+  @inline(__always)
+  func multiply(_ keys: Raw, _ next: Int) {
+    scaleQueries(keys, next)
+    var p = product
+    p.codes = keys + 4 * scaling.width
+    p.asked = next == 0 ? keys : keys + next + scalingAsks
+    var left = rows
+    while true {
+      p.rows = left < tile ? left : tile
+      multiplyCoded(p, scaling.code)
+      left -= tile
+      if left <= 0 { return }
+      p.skip(tile)
+      if next != 0 { p.asked += tileAsks }
+    }
+  }
+
+  /// Queries become factors of a page's codes.
+  @inline(__always)
+  private func scaleQueries(_ keys: Raw, _ next: Int) {
+    var s = scaling
+    s.factors = keys
+    s.asked = keys + next
+    s.asks = next != 0
+    var left = rows
+    while true {
+      let count = scaleTogether(s, left)
+      left -= count
+      if left <= 0 { return }
+      s.skip(count)
+    }
   }
 }
 
-/// scores = queries × quantised keys.
-///
-/// q·k = Σ q·zero + Σ (q·scale)·code: the first sum is one constant for each scale group of slots, the factors of the
-/// second become integers again for each group, as large as their kind allows.
+/// A block of rows that meets the quantised values of one entry after the other.
+struct CodedValues {
+  var rows: Int
+  var tile: Int
+  /// For the first rows of any page, as all but the page's addresses are.
+  var softmax: CodedSoftmax
+  var product: CodedProduct
+  /// Bytes of the values to come that the softmax asks for, and that one tile does: over panels of 32 columns, and over one of 16.
+  var softmaxAsks: Int
+  var wideAsks: Int
+  var narrowAsks: Int
+  /// Bytes of the panels of 32 columns; whether one of 16 follows.
+  var wideBytes: Int
+  var hasNarrow: Bool
+
+  @inline(__always)
+  init(
+    _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, near: Int, _ firstRow: Int, _ rows: Int,
+    _ tileRows: Int
+  ) {
+    self.rows = rows
+    tile = codedTileRows(tileRows)
+    let code = task.pointee.valueCode
+    let columns = task.pointee.outputStride
+    let stretches = 64 / slotsPerScale(code)
+    let count = slotsPerScale(code) / rowsPerLane(code)
+    let tiles = codedTileCount(rows, tile)
+    let asks = CodedAsks(tiles: tiles)
+    // A row of scales and zeros counts like one of codes.
+    let steps = stretches * (count + 1)
+    let wideSteps = columns / 32 * steps
+    hasNarrow = columns % 32 != 0
+    wideBytes = wideSteps * 128
+    wideAsks = asks.count(wideSteps) * 128
+    narrowAsks = hasNarrow ? asks.count(steps) * 64 : 0
+    softmaxAsks = wideBytes + (hasNarrow ? steps * 64 : 0) - tiles * (wideAsks + narrowAsks)
+    let outputs = task.pointee.outputs + firstRow * columns
+    softmax = CodedSoftmax(
+      scores: scratch.scores, seen: scratch.seen, maxima: task.pointee.maxima + firstRow,
+      lanes: scratch.lanes + 16 * firstRow, outputs: outputs, outputStride: columns, code: code,
+      target: scratch.probabilityFactors, scales: scratch.valueScales, shifts: scratch.valueShifts,
+      laterShifts: scratch.valueShifts + LeafTask.rowsPerBlock, asked: Raw(scratch.scores),
+      askEnd: Raw(scratch.scores), askShare: (softmaxAsks / rows + 63) / 64 * 64,
+      asksTwice: near != 0)
+    let rowBytes = 4 * factorBytes(code)
+    product = CodedProduct(
+      rows: tile, left: Raw(scratch.probabilityFactors), leftRowBytes: rowBytes,
+      codes: Raw(scratch.probabilityFactors), asked: Raw(scratch.probabilityFactors), asks: asks,
+      near: near, count: count, gap: 0, panelCount: columns / 32, stretchCount: stretches,
+      leftStep: rowBytes / stretches, scaleStep: 0, shiftStep: LeafTask.rowsPerBlock,
+      rowScales: scratch.valueScales, rowShifts: scratch.valueShifts, result: outputs,
+      resultStride: columns, isValues: true)
+  }
+
+  /// Scores become probabilities in integers, relative to the largest score of the page; maxima, denominators and outputs
+  /// are advanced.
+  ///
+  /// `next` bytes on from the values is asked for, if it is not 0.
+  @inline(__always)
+  func advance(_ values: Raw, _ next: Int) {
+    var s = softmax
+    s.asked = values + next
+    s.askEnd = s.asked + (next == 0 ? 0 : softmaxAsks)
+    var left = rows
+    while true {
+      let count = advanceTogether(s, left)
+      left -= count
+      if left <= 0 { return }
+      s.skip(count)
+    }
+  }
+
+  /// outputs += probabilities × quantised values, likewise.
+  ///
+  /// Slots that a row does not see have a probability of 0, and codes are finite whatever they are: nothing leaks, and sums
+  /// of integers do not depend on who else is in the tile.
+  @inline(__always)
+  func add(_ values: Raw, _ next: Int) {
+    var p = product
+    p.codes = values
+    p.asked = next == 0 ? values : values + next + softmaxAsks
+    var left = rows
+    while true {
+      p.rows = left < tile ? left : tile
+      multiplyCoded(p, softmax.code)
+      if next != 0 { p.asked += wideAsks }
+      if hasNarrow {
+        var narrow = p
+        narrow.codes += wideBytes
+        narrow.result += softmax.outputStride - 16
+        narrow.panelCount = 1
+        narrow.isNarrow = true
+        multiplyCoded(narrow, softmax.code)
+        if next != 0 { p.asked += narrowAsks }
+      }
+      left -= tile
+      if left <= 0 { return }
+      p.skip(tile)
+    }
+  }
+}
+
+/// scores = queries × the quantised keys of a single entry.
 @inline(never)
 func computeCodedScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int
 ) {
-  let keys = CodedKeys(task, page, rows, tileRows)
-  scaleQueries(scratch, keys, page, firstRow, rows)
-  multiplyKeys(scratch, keys, page, rows)
+  let near = page.ahead.near == 0 ? 0 : nearOfCodes(task)
+  CodedKeys(task, scratch, near: near, firstRow, rows, tileRows)
+    .multiply(page.keys, page.ahead.next)
 }
 
-/// Queries become factors of a page's codes.
-@inline(__always)
-func scaleQueries(
-  _ scratch: Scratch, _ keys: CodedKeys, _ page: PageView, _ firstRow: Int, _ rows: Int
-) {
-  let codeBytes = keys.count * (keys.code.isInt4 ? 128 : 256)
-  var row = 0
-  while row < rows {
-    let scaling = QueryScaling(
-      queries: scratch.queries + (firstRow + row) * scratch.queryRowBytes,
-      queryRowBytes: scratch.queryRowBytes, factors: page.keys,
-      factorStep: 4 * keys.width + codeBytes, width: keys.width, code: keys.code, top: keys.top,
-      scaled: scratch.scaled, result: scratch.keyFactors + row * keys.rowBytes,
-      resultRowBytes: keys.rowBytes, rowScales: scratch.keyScales + row,
-      rowShifts: scratch.keyShifts + row, asked: page.keys + page.ahead.next,
-      asks: page.ahead.next != 0 && row == 0, asksTwice: keys.near != 0)
-    row += scaleQueries(scaling, rows - row)
-  }
-}
-
-/// scores = factors × codes.
-@inline(__always)
-func multiplyKeys(_ scratch: Scratch, _ keys: CodedKeys, _ page: PageView, _ rows: Int) {
-  let code = keys.code
-  let asks = page.ahead.next != 0
-  var asked =
-    page.keys + page.ahead.next
-    + keys.width / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
-  // int4 has scales of its own for slots from 32 on, before their codes.
-  let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
-  var row = 0
-  while row < rows {
-    multiplyCoded(
-      CodedProduct(
-        rows: rows - row < keys.tile ? rows - row : keys.tile,
-        left: Raw(scratch.keyFactors) + row * keys.rowBytes, leftRowBytes: keys.rowBytes,
-        codes: page.keys + 4 * keys.width, asked: asks ? asked : page.keys, asks: keys.asks,
-        near: row == 0 ? keys.near : 0, count: keys.count, gap: code.isInt4 ? 4 * keys.width : 0,
-        panelCount: 1, stretchCount: 2,
-        leftStep: block * keys.rowBytes, scaleStep: block, shiftStep: block,
-        rowScales: scratch.keyScales + row, rowShifts: scratch.keyShifts + row,
-        result: scratch.scores + 64 * row, resultStride: 64, isValues: false),
-      code)
-    asked += keys.asks.count(2 * keys.count) * 128
-    row += keys.tile
-  }
-}
-
-/// outputs += probabilities × quantised values.
-///
-/// Slots that a row does not see have a probability of 0, and codes are finite whatever they are: nothing leaks, and sums
-/// of integers do not depend on who else is in the tile.
+/// Scores become probabilities, outputs += probabilities × the quantised values of a single entry.
 @inline(never)
 func addCoded(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int
 ) {
-  let code = page.valueCode
-  let padded = task.pointee.outputStride
-  let rowBytes = 4 * factorBytes(code)
-  let count = slotsPerScale(code) / rowsPerLane(code)
-  let tile = codedTileRows(tileRows)
-  let stretches = 64 / slotsPerScale(code)
-  let asks = page.ahead.next != 0
-  let near = nearOfCodes(task, page)
-  let tileAsks = CodedAsks(tiles: codedTileCount(rows, tile))
-  var asked = page.values + page.ahead.next
-  if asks { asked += earlyValues(task, scratch, code, rows, tile).bytes }
-  let steps = stretches * (count + 1)
-  let wideSteps = padded / 32 * steps
-  var row = 0
-  while row < rows {
-    var product = CodedProduct(
-      rows: rows - row < tile ? rows - row : tile,
-      left: Raw(scratch.probabilityFactors) + row * rowBytes, leftRowBytes: rowBytes,
-      codes: page.values, asked: asks ? asked : page.values, asks: tileAsks,
-      near: row == 0 ? near : 0, count: count, gap: 0, panelCount: padded / 32,
-      stretchCount: stretches, leftStep: rowBytes / stretches, scaleStep: 0,
-      shiftStep: LeafTask.rowsPerBlock,
-      rowScales: scratch.valueScales + row, rowShifts: scratch.valueShifts + row,
-      result: task.pointee.outputs + (firstRow + row) * padded, resultStride: padded,
-      isValues: true)
-    multiplyCoded(product, code)
-    asked += tileAsks.count(wideSteps) * 128
-    if padded % 32 != 0 {
-      product.codes += wideSteps * 128
-      product.asked = asks ? asked : page.values
-      product.result += padded - 16
-      product.panelCount = 1
-      product.isNarrow = true
-      multiplyCoded(product, code)
-      asked += tileAsks.count(steps) * 64
-    }
-    row += tile
-  }
-}
-
-/// What of the values to come tiles do not ask for: it is asked for first, while scores become probabilities.
-struct EarlyValues {
-  /// Rows of the block, 0 for none yet.
-  var rows = 0
-  var bytes = 0
-  /// In whole lines, with each row.
-  var share = 0
-}
-
-/// Worked out anew where a block has another number of rows than the one before; all else that counts is the same while a scratch
-/// holds what it holds.
-@inline(__always)
-func earlyValues(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ code: PageCode, _ rows: Int, _ tile: Int
-) -> EarlyValues {
-  if scratch.contents.pointee.early.rows != rows {
-    let bytes = earlyValueBytes(task, code, rows, tile)
-    scratch.contents.pointee.early = EarlyValues(
-      rows: rows, bytes: bytes, share: (bytes / rows + 63) / 64 * 64)
-  }
-  return scratch.contents.pointee.early
-}
-
-@inline(never)
-func earlyValueBytes(
-  _ task: UnsafePointer<LeafTask>, _ code: PageCode, _ rows: Int, _ tile: Int
-) -> Int {
-  let columns = task.pointee.outputStride
-  let stretches = 64 / slotsPerScale(code)
-  let steps = stretches * (slotsPerScale(code) / rowsPerLane(code) + 1)
-  let tiles = codedTileCount(rows, tile)
-  let asks = CodedAsks(tiles: tiles)
-  let narrow = columns % 32 == 0 ? 0 : (steps - tiles * asks.count(steps)) * 64
-  let wide = columns / 32 * steps
-  return narrow + (wide - tiles * asks.count(wide)) * 128
+  let near = page.ahead.near == 0 ? 0 : nearOfCodes(task)
+  let values = CodedValues(task, scratch, near: near, firstRow, rows, tileRows)
+  values.advance(page.values, page.ahead.next)
+  values.add(page.values, page.ahead.next)
 }

@@ -27,6 +27,16 @@ struct QueryScaling {
   var asked: Raw
   var asks: Bool
   var asksTwice: Bool
+
+  /// Goes on to rows that ask for nothing.
+  @inline(__always)
+  mutating func skip(_ rows: Int) {
+    queries += queryRowBytes * rows
+    result += resultRowBytes * rows
+    rowScales += rows
+    rowShifts += rows
+    asks = false
+  }
 }
 
 /// Bytes of the keys to come that are asked for whenever 16 channels meet their scales, and later when they are rounded: the
@@ -42,7 +52,7 @@ func scaleGroups(_ code: PageCode) -> Int { code.isInt4 ? 2 : 1 }
 
 /// Turns up to four queries into integers; how many it has been.
 @inline(__always)
-func scaleQueries(_ s: QueryScaling, _ rows: Int) -> Int {
+func scaleTogether(_ s: QueryScaling, _ rows: Int) -> Int {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
   switch rows {
   case 1: break

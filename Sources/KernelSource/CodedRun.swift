@@ -39,25 +39,19 @@ func attendCodedRun(
     scratch.contents.pointee.wholeRows += 1
   }
   let run = task.pointee.entries[first].run
-  var page = codedEntryView(task, first)
-  let keys = CodedKeys(task, page, rows, tileRows)
+  let near = nearOfCodes(task)
+  let keys = CodedKeys(task, scratch, near: near, 0, rows, tileRows)
+  let values = CodedValues(task, scratch, near: near, 0, rows, tileRows)
   var index = first
-  while true {
-    scaleQueries(scratch, keys, page, 0, rows)
-    multiplyKeys(scratch, keys, page, rows)
-    finishAllScores(task, scratch, task.pointee.entries + index, 0, rows)
-    advanceCodedRows(task, scratch, page, 0, rows, tileRows)
-    addCoded(task, scratch, page, 0, rows, tileRows)
+  repeat {
+    let entry = task.pointee.entries + index
+    let page = Raw(task.pointee.pages[Int(entry.pointee.page)].unsafelyUnwrapped)
+    let next = codesAhead(task, index, page)
+    keys.multiply(page, next)
+    finishAllScores(task, scratch, entry, 0, rows)
+    values.advance(page + task.pointee.codedValueOffset, next)
+    values.add(page + task.pointee.codedValueOffset, next)
     index += 1
-    if index == task.pointee.entryCount || !belongsToCodedRun(task, scratch, index, run, rows) {
-      return index
-    }
-    page = codedEntryView(task, index)
-  }
-}
-
-@inline(__always)
-func codedEntryView(_ task: UnsafePointer<LeafTask>, _ index: Int) -> PageView {
-  let page = task.pointee.pages[Int(task.pointee.entries[index].page)].unsafelyUnwrapped
-  return entryView(task, index, Raw(page), false)
+  } while index < task.pointee.entryCount && belongsToCodedRun(task, scratch, index, run, rows)
+  return index
 }

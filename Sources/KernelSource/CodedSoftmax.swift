@@ -39,35 +39,6 @@ struct CodedSoftmax {
   }
 }
 
-/// Scores become probabilities in integers, relative to the largest score of the page; maxima, denominators and outputs
-/// are advanced.
-@inline(__always)
-func advanceCodedRows(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int
-) {
-  let stride = task.pointee.outputStride
-  let asked = page.values + page.ahead.next
-  var early = EarlyValues()
-  if page.ahead.next != 0 {
-    early = earlyValues(task, scratch, page.valueCode, rows, codedTileRows(tileRows))
-  }
-  var s = CodedSoftmax(
-    scores: scratch.scores, seen: scratch.seen, maxima: task.pointee.maxima + firstRow,
-    lanes: scratch.lanes + 16 * firstRow, outputs: task.pointee.outputs + firstRow * stride,
-    outputStride: stride, code: page.valueCode, target: scratch.probabilityFactors,
-    scales: scratch.valueScales, shifts: scratch.valueShifts,
-    laterShifts: scratch.valueShifts + LeafTask.rowsPerBlock, asked: asked,
-    askEnd: asked + early.bytes, askShare: early.share,
-    asksTwice: nearOfCodes(task, page) != 0)
-  var left = rows
-  while left > 0 {
-    let count = advanceTogether(s, left)
-    s.skip(count)
-    left -= count
-  }
-}
-
 /// Advances up to four rows; how many it has been.
 @inline(__always)
 func advanceTogether(_ s: CodedSoftmax, _ rows: Int) -> Int {

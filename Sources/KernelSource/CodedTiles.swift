@@ -186,6 +186,16 @@ struct CodedProduct {
   var result: Floats
   var resultStride: Int
   var isValues: Bool
+
+  /// Goes on to rows whose tile asks for its own lines no more.
+  @inline(__always)
+  mutating func skip(_ rows: Int) {
+    left += leftRowBytes * rows
+    rowScales += rows
+    rowShifts += rows
+    result += resultStride * rows
+    near = 0
+  }
 }
 
 /// How far a tile has come.

@@ -73,8 +73,6 @@ struct ScratchContents {
   var run: Int32 = -1
   var asFloats = false
   var inOrder = false
-  /// What of coded values blocks of so many rows ask for early.
-  var early = EarlyValues()
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0
   /// The positions of the task's query tokens lie between these.

@@ -34,12 +34,15 @@ func entryView(
 ) -> PageView {
   let isCoded = task.pointee.entries[index].isCoded
   var view = isCoded ? codedView(task, page, !isMany) : storedView(task, page, !isMany)
-  guard task.pointee.nearAhead != 0 else { return view }
-  let asksNextPage = isCoded || task.pointee.asksNextPage
-  if isMany && asksNextPage { return view }
-  askTables(task, index)
+  let asksNextPage = task.pointee.asksNextPage
+  guard task.pointee.nearAhead != 0, !isMany || !(isCoded || asksNextPage) else { return view }
   view.ahead.near = isMany ? blockBytes(view) : linesAhead(task)
-  if let next = pageAhead(task, index + (isCoded ? task.pointee.codedPagesAhead : 1)) {
+  if isCoded {
+    view.ahead.next = codesAhead(task, index, page)
+    return view
+  }
+  askTables(task, index)
+  if let next = pageAhead(task, index + 1) {
     if asksNextPage {
       view.ahead.next = Raw(next) - page
     } else {
