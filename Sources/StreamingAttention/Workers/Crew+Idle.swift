@@ -23,15 +23,21 @@ extension Crew {
   /// How long an idle worker keeps its CPU: longer than the gap between two layers, shorter than anyone's patience.
   private static let spinNanoseconds = 1_000_000
 
-  /// Waits for a step without letting go of the CPU; false when the time is up.
+  /// How long it looks at nothing else: steps of one layer follow each other sooner.
+  private static let aloneNanoseconds = 50_000
+
+  /// Waits for a step without sleeping, and after a while only while nobody else wants the CPU; false when the time is up.
   private func spin() -> Bool {
-    let deadline = Self.nanoseconds() + Self.spinNanoseconds
+    let start = Self.nanoseconds()
+    var waited = 0
     repeat {
       for _ in 0..<64 {
         if hasWork || isStopped.load(ordering: .relaxed) { return true }
         pauseWhileWaiting()
       }
-    } while Self.nanoseconds() < deadline
+      if waited > Self.aloneNanoseconds { sched_yield() }
+      waited = Self.nanoseconds() - start
+    } while waited < Self.spinNanoseconds
     return false
   }
 
