@@ -13,7 +13,7 @@ struct PageView {
   /// Whether the page comes from memory and passes by once.
   var streams: Bool
   var ahead = Ahead()
-  /// Bytes from the end of the page to the one that comes next; 0 if that follows, as it does while a sequence grows alone.
+  /// Bytes from the end of the page to the one that comes next; 0 if that follows, as it does within an extent, or is not known.
   var jump = 0
   /// Codes that keys and values are stored in, if any: then elements, rows and bytes above mean nothing.
   var keyCode = PageCode.none
@@ -26,7 +26,7 @@ struct PageView {
 struct Ahead {
   /// Into L1.
   var near = 0
-  /// The same part of the page that comes next, into L2; of codes see `askCodes`.
+  /// The same part of the page that comes next, into L2; of codes, of the one that `codesAhead` names (see `askCodes`).
   var next = 0
   /// Of how many shares of what is asked for a tile has one: 1, 2 or 4.
   var shares = 1
@@ -522,9 +522,17 @@ func addSlots(
       ? blockBytes(page) / (width * bytes) : stored
     var done = low
     while done < high {
-      let count = high - done < blockRows ? high - done : blockRows
+      var count = high - done < blockRows ? high - done : blockRows
       var asked = ahead
-      if jumps && pageEnd - (panel + done * width * bytes) <= ahead.near { asked.near += page.jump }
+      if jumps {
+        // A block ends where what is asked for begins to lie there.
+        let before = pageEnd - (panel + done * width * bytes) - ahead.near
+        if before <= 0 {
+          asked.near += page.jump
+        } else if before < count * width * bytes {
+          count = (before + width * bytes - 1) / (width * bytes)
+        }
+      }
       var row = start
       while row < start + rows {
         multiply(

@@ -45,7 +45,7 @@ struct CodedKeys {
   var rows: Int
   /// Rows of a tile.
   var tile: Int
-  /// For the first rows of any page, as all but the page's addresses are.
+  /// For the first rows, all but the addresses in a page, for which the scratch stands in.
   var scaling: QueryScaling
   var product: CodedProduct
   /// Bytes of the keys to come that the scaling asks for, and that one tile does.
@@ -129,7 +129,7 @@ struct CodedKeys {
 struct CodedValues {
   var rows: Int
   var tile: Int
-  /// For the first rows of any page, as all but the page's addresses are.
+  /// For the first rows, all but the addresses in a page, for which the scratch stands in.
   var softmax: CodedSoftmax
   var product: CodedProduct
   /// Bytes of the values to come that the softmax asks for, and that one tile does: over panels of 32 columns, and over one of 16.

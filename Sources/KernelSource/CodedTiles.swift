@@ -97,7 +97,7 @@ struct CodedAsks {
   }
 }
 
-/// Asks for a part of the page that comes next: into L1, or into L2 where it is asked for once more (`nearOfCodes`).
+/// Asks for a part of a page to come (`codesAhead`): into L1, or into L2 where it is asked for once more (`nearOfCodes`).
 ///
 /// Whoever is at work with codes asks: the scaling of queries, tiles, the softmax; line after line of the page, each in its turn.
 @inline(__always)

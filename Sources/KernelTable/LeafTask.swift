@@ -88,7 +88,7 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   package var entryCount: Int
   /// Entries behind these that the same rows meet next, in another task: their pages are asked for as the leaf comes to its end.
   ///
-  /// Changes no bit.
+  /// They are read as those of the task are, and so are the addresses of their pages. Changes no bit.
   package var followingCount: Int
   /// Page addresses of this layer and KV head, by page number.
   package var pages: UnsafePointer<UnsafeMutableRawPointer?>
@@ -145,8 +145,8 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
   // MARK: This processor
   /// Whether pages that many rows pass over are widened to f32 once; changes no bit.
   package var widensPages: Bool
-  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile; 0 asks for nothing, not even
-  /// of quantised pages.
+  /// Bytes from what a tile of few rows multiplies to the lines that it asks into L1 meanwhile, or less where a tile takes little time;
+  /// 0 asks for nothing, not even of quantised pages.
   ///
   /// Changes no bit.
   package var nearAhead: Int

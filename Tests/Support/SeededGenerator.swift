@@ -27,29 +27,32 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     Int.random(in: range, using: &self)
   }
 
-  /// A number of the standard normal distribution (Box & Muller 1958).
-  package mutating func normal() -> Double {
-    let radius = (-2 * log(1 - uniform())).squareRoot()
-    return radius * cos(2 * Double.pi * uniform())
+  /// A number of the standard normal distribution.
+  package mutating func normal() -> Double { normalPair().0 }
+
+  /// Two numbers of the standard normal distribution, by the polar method (Marsaglia & Bray 1964), which takes no cosine: cases
+  /// take many millions.
+  private mutating func normalPair() -> (Double, Double) {
+    while true {
+      let (x, y) = (2 * uniform() - 1, 2 * uniform() - 1)
+      let square = x * x + y * y
+      if square >= 1 || square == 0 { continue }
+      let scale = (-2 * log(square) / square).squareRoot()
+      return (x * scale, y * scale)
+    }
   }
 
   /// `count` numbers of a normal distribution with mean 0 and this deviation.
-  ///
-  /// By the polar method (Marsaglia & Bray 1964), two at a time and without a cosine: cases take many millions.
   package mutating func normalFloats(_ count: Int, deviation: Double = 1) -> [Float] {
-    unsafe [Float](unsafeUninitializedCapacity: count) { numbers, written in
-      while written < count {
-        let (x, y) = (2 * uniform() - 1, 2 * uniform() - 1)
-        let square = x * x + y * y
-        if square >= 1 || square == 0 { continue }
-        let scale = deviation * (-2 * log(square) / square).squareRoot()
-        unsafe numbers.initializeElement(at: written, to: Float(x * scale))
-        written += 1
-        if written == count { break }
-        unsafe numbers.initializeElement(at: written, to: Float(y * scale))
-        written += 1
-      }
+    var numbers: [Float] = []
+    numbers.reserveCapacity(count + 1)
+    while numbers.count < count {
+      let (x, y) = normalPair()
+      numbers.append(Float(deviation * x))
+      numbers.append(Float(deviation * y))
     }
+    if numbers.count > count { numbers.removeLast() }
+    return numbers
   }
 
   /// `count` numbers in [lower, upper).

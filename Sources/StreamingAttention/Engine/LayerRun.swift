@@ -13,7 +13,7 @@ struct LayerSettings: BitwiseCopyable {
   var codedValueOffset: Int
   var pageBytes: Int
   var codedPageBytes: Int
-  /// Small pages are asked for earlier: a core has about 8 KiB under way.
+  /// Small pages are asked for earlier: a core of a Zen 5 has about 8 KiB under way (Documentation/Kernels.md).
   var codedPagesAhead: Int {
     codedPageBytes == 0 ? 1 : max(1, (8192 + codedPageBytes / 2) / codedPageBytes)
   }

@@ -65,7 +65,8 @@ enum TileRunner {
           run, job: job, leaf: leaf,
           hiddenRows: horizon?.hiddenRows(ofLeaf: leafIndex, rowCount: rowCount), state: state,
           scratch: scratch, continues: continues,
-          following: leafIndex + 1 < end ? run.pointee.leaves[leafIndex + 1] : nil)
+          following: leafIndex + 1 < end && !(horizon != nil && job.isReference(leafIndex + 1))
+            ? run.pointee.leaves[leafIndex + 1] : nil)
         continues = true
       }
       waiting.push(leaf.number)
@@ -141,9 +142,8 @@ enum TileRunner {
         records + job.firstRecord + (leaf.firstEntry - job.firstNoted) * job.rowCount
     }
     unsafe task.continues = continues
-    if let following, following.firstEntry == leaf.firstEntry + leaf.entryCount {
-      unsafe task.followingCount = following.entryCount
-    }
+    // SAFETY: a job's leaves lie in one table, whose entries follow one another.
+    if let following { unsafe task.followingCount = following.entryCount }
     unsafe task.codedPagesAhead = settings.codedPagesAhead
     unsafe task.hiddenRows = hiddenRows
     unsafe task.slotTurns = run.pointee.slotTurns

@@ -5,10 +5,11 @@ import Synchronization
 /// The threads that share the work of a step: the caller and others that wait, pinned to the nodes' CPUs.
 ///
 /// Worker 0 is whichever thread calls; the others are long-lived blocks on one Dispatch queue per memory node. They
-/// spin for a millisecond after a step (most of it letting others go first), then sleep, and after a second asleep go back to Dispatch until they are
-/// needed. A step is shared by whoever is there and never waits for a worker that is not: results do not depend on
-/// their number. With a count of 1 there is no other thread. Two steps at once get on side by side: the second
-/// runs on its caller's thread alone. In a child after fork() every step runs on its caller's thread alone.
+/// spin for a millisecond after a step (most of it letting others go first), then sleep, and after a second asleep go
+/// back to Dispatch until they are needed. A step is shared by whoever is there and never waits for a worker that is
+/// not: results do not depend on their number. With a count of 1 there is no other thread. Two steps at once get on
+/// side by side: the second runs on its caller's thread alone. In a child after fork() every step runs on its caller's
+/// thread alone.
 public final class Workers: Sendable {
   /// Whose threads do the work beside the caller's.
   public enum Executors: Sendable {

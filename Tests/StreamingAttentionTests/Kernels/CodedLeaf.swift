@@ -22,6 +22,9 @@ struct CodedLeaf {
   var widensPages = false
   var nearAhead = 0
   var asksNextPage = false
+  var codedPagesAhead = 1
+  /// Entries behind the leaf's that follow it: of the last page, and of pages without memory.
+  var followingCount = 0
   /// Rows that the leaf contributes nothing to.
   var hiddenRows: Set<Int> = []
   /// About the standard deviation of scores whose keys have unit variance.
@@ -85,16 +88,23 @@ struct CodedLeaf {
 
   func run(_ numbers: Numbers, _ kernels: KernelTable) -> Result {
     let stride = (form.valueWidth + 15) / 16 * 16
-    let leafEntries = entries.enumerated().map { index, entry in
+    var leafEntries = entries.enumerated().map { index, entry in
       LeafEntry(
         page: Int32(index), run: index < secondRun ? 0 : 1,
         basePosition: basePosition + 64 * index, firstKey: 64 * index,
         firstSlot: Int32(entry.slots.lowerBound), endSlot: Int32(entry.slots.upperBound),
         slotTurns: turnedEntries.contains(index) ? 0 : -1, isCoded: entry.isCoded)
     }
+    for index in 0..<followingCount {
+      leafEntries.append(
+        LeafEntry(
+          page: Int32(entries.count - (index % 2 == 0 ? 1 : 0)), run: 0, basePosition: 0,
+          firstSlot: 0, endSlot: 64, isCoded: index % 2 == 0))
+    }
+    let pages = unsafe numbers.pages.map { unsafe Optional($0.memory.start) }
     let blocks = (
       RawBlock(numbers.queries), RawBlock(numbers.positions), RawBlock(leafEntries),
-      unsafe RawBlock(numbers.pages.map { unsafe Optional($0.memory.start) }),
+      unsafe RawBlock(pages + [nil]),
       RawBlock(slopes ?? []), RawBlock(numbers.tokenTurns), RawBlock(numbers.runTurns),
       RawBlock(numbers.slotTurns)
     )
@@ -130,6 +140,8 @@ struct CodedLeaf {
     unsafe task.widensPages = widensPages
     unsafe task.nearAhead = nearAhead
     unsafe task.asksNextPage = asksNextPage
+    unsafe task.codedPagesAhead = codedPagesAhead
+    unsafe task.followingCount = followingCount
     // Plain bf16 pages beside codes: the twin does not round their queries.
     unsafe task.dotsPairs = false
     if hasBias {

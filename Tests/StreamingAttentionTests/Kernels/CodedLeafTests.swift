@@ -143,6 +143,37 @@ struct CodedLeafTests {
     }
   }
 
+  @Test("what is asked for ahead changes no bit, whatever follows", arguments: instructionSets)
+  func requests(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 78)
+    for (keyCode, valueCode) in [(PageCode.int8, PageCode.int8), (.int4, .int4), (.none, .int4)] {
+      for group in [1, 4, 8, 20] {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(keyWidth: 64, valueWidth: 80, keyCode: keyCode, valueCode: valueCode)
+        leaf.group = group
+        leaf.entries = [
+          (0..<64, true), (0..<64, true), (0..<64, false), (0..<64, true), (0..<64, true),
+          (0..<30, false),
+        ]
+        let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        let plain = leaf.run(numbers, instructionSet.kernels)
+        for (nearAhead, asksNextPage) in [(2048, true), (8192, false)] {
+          for (codedPagesAhead, followingCount) in [(1, 0), (1, 1), (2, 3), (6, 2)] {
+            leaf.nearAhead = nearAhead
+            leaf.asksNextPage = asksNextPage
+            leaf.codedPagesAhead = codedPagesAhead
+            leaf.followingCount = followingCount
+            let asking = leaf.run(numbers, instructionSet.kernels)
+            let areSame =
+              asking.maxima == plain.maxima && asking.denominators == plain.denominators
+              && asking.outputs == plain.outputs
+            #expect(areSame, "\(leaf.form), group \(group)")
+          }
+        }
+      }
+    }
+  }
+
   @Test(
     "any number of rows, in one tile or several, has the bits of each alone",
     arguments: instructionSets)
