@@ -28,37 +28,147 @@ func codesAhead(_ task: UnsafePointer<LeafTask>, _ index: Int, _ page: Raw) -> I
   return Raw(next) - page
 }
 
-/// Rows of a tile over codes.
-@inline(__always)
-func codedTileRows(_ tileRows: Int) -> Int {
-  tileRows < largestCodedTile ? tileRows : largestCodedTile
+/// A block of rows that meets the codes of one entry after the other.
+struct CodedBlock {
+  var firstRow: Int
+  var rows: Int
+  /// Rows of a tile, and how many tiles there are.
+  var tileRows: Int
+  var tiles: Int
+  /// How far tiles ask for their own lines too; 0 if they do not (`CodedProduct.near`).
+  var near: Int
+
+  @inline(__always)
+  init(_ firstRow: Int, _ rows: Int, _ tileRows: Int, near: Int) {
+    self.firstRow = firstRow
+    self.rows = rows
+    self.tileRows = tileRows < largestCodedTile ? tileRows : largestCodedTile
+    // Without a division where it is one.
+    tiles = rows <= self.tileRows ? 1 : (rows + self.tileRows - 1) / self.tileRows
+    self.near = near
+  }
+
+  /// Of a single entry.
+  @inline(__always)
+  init(
+    _ task: UnsafePointer<LeafTask>, _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
+  ) {
+    self.init(
+      firstRow, rows, tileRows, near: page.ahead.near == 0 ? 0 : nearOfCodes(task))
+  }
 }
 
-/// Tiles that take so many rows; without a division where it is one.
-@inline(__always)
-func codedTileCount(_ rows: Int, _ tile: Int) -> Int {
-  rows <= tile ? 1 : (rows + tile - 1) / tile
+/// What is done to up to four rows of a block at once, in a function for each number of them.
+protocol RowsTogether {
+  /// Goes on to later rows.
+  mutating func skip(_ rows: Int)
+  func advanceOne()
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  func advanceTwo()
+  func advanceThree()
+  func advanceFour()
+  #endif
+}
+
+extension RowsTogether {
+  @inline(__always)
+  func advanceAll(_ rows: Int) {
+    var step = self
+    var left = rows
+    while true {
+      let count = step.advance(left)
+      left -= count
+      if left <= 0 { return }
+      step.skip(count)
+    }
+  }
+
+  /// How many rows it has been.
+  @inline(__always)
+  func advance(_ rows: Int) -> Int {
+    #if KERNELS_AVX512 || KERNELS_AVX512BF16
+    switch rows {
+    case 1: break
+    case 2:
+      advanceTwo()
+      return 2
+    case 3:
+      advanceThree()
+      return 3
+    default:
+      advanceFour()
+      return 4
+    }
+    #endif
+    advanceOne()
+    return 1
+  }
+}
+
+/// All tiles of a block over a page's keys or values.
+struct CodedTiles {
+  var block: CodedBlock
+  var code: PageCode
+  /// For the first rows, all but the addresses in a page, for which the scratch stands in.
+  var product: CodedProduct
+  /// Bytes of the panels of 32 columns, and whether one of 16 follows.
+  var wideBytes: Int
+  var hasNarrow: Bool
+  /// Bytes of a page to come that one tile asks for over these panels, and over the one of 16.
+  var wideAsks: Int
+  var narrowAsks: Int
+
+  /// Over panels of as many stored rows in all as `wideSteps`; of a narrow one as `narrowSteps`, if there is one.
+  @inline(__always)
+  init(
+    _ block: CodedBlock, _ code: PageCode, _ product: CodedProduct, wideSteps: Int, narrowSteps: Int
+  ) {
+    self.block = block
+    self.code = code
+    self.product = product
+    wideBytes = wideSteps * 128
+    hasNarrow = narrowSteps > 0
+    wideAsks = product.asks.count(wideSteps) * 128
+    narrowAsks = product.asks.count(narrowSteps) * 64
+  }
+
+  /// `asks` says whether `asked` is to be asked for; elsewhere it is something at hand.
+  @inline(__always)
+  func multiply(_ codes: Raw, _ asked: Raw, asks: Bool) {
+    var p = product
+    p.codes = codes
+    p.asked = asked
+    var left = block.rows
+    while true {
+      p.rows = left < block.tileRows ? left : block.tileRows
+      multiplyCoded(p, code)
+      if asks { p.asked += wideAsks }
+      if hasNarrow {
+        var narrow = p
+        narrow.codes += wideBytes
+        narrow.result += p.resultStride - 16
+        narrow.panelCount = 1
+        narrow.isNarrow = true
+        multiplyCoded(narrow, code)
+        if asks { p.asked += narrowAsks }
+      }
+      left -= block.tileRows
+      if left <= 0 { return }
+      p.skip(block.tileRows)
+    }
+  }
 }
 
 /// A block of rows that meets the quantised keys of one entry after the other.
 struct CodedKeys {
-  var rows: Int
-  /// Rows of a tile.
-  var tile: Int
-  /// For the first rows, all but the addresses in a page, for which the scratch stands in.
+  var tiles: CodedTiles
+  /// As the product of `tiles` is, for the first rows and any page.
   var scaling: QueryScaling
-  var product: CodedProduct
-  /// Bytes of the keys to come that the scaling asks for, and that one tile does.
+  /// Bytes of the keys to come that the scaling asks for.
   var scalingAsks: Int
-  var tileAsks: Int
 
   @inline(__always)
-  init(
-    _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, near: Int, _ firstRow: Int, _ rows: Int,
-    _ tileRows: Int
-  ) {
-    self.rows = rows
-    tile = codedTileRows(tileRows)
+  init(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ block: CodedBlock) {
     let code = task.pointee.keyCode
     let channels = task.pointee.keyWidth
     let width = (channels + 15) / 16 * 16
@@ -68,23 +178,25 @@ struct CodedKeys {
     let fitting = 2_130_000_000 / largestCode(code)
     let isFitting = largestFactor(code) * Float(channels) <= fitting
     scaling = QueryScaling(
-      queries: scratch.queries + firstRow * scratch.queryRowBytes,
+      queries: scratch.queries + block.firstRow * scratch.queryRowBytes,
       queryRowBytes: scratch.queryRowBytes, factors: Raw(scratch.queries),
       factorStep: 4 * width + count * (code.isInt4 ? 128 : 256), width: width, code: code,
       top: isFitting ? largestFactor(code) : fitting / Float(channels), scaled: scratch.scaled,
       result: scratch.keyFactors, resultRowBytes: rowBytes, rowScales: scratch.keyScales,
-      rowShifts: scratch.keyShifts, asked: Raw(scratch.queries), asks: false, asksTwice: near != 0)
+      rowShifts: scratch.keyShifts, asked: Raw(scratch.queries), asks: false,
+      asksTwice: block.near != 0)
     // int4 has scales of its own for slots from 32 on, before their codes.
-    let block = code.isInt4 ? LeafTask.rowsPerBlock : 0
-    let asks = CodedAsks(tiles: codedTileCount(rows, tile))
-    product = CodedProduct(
-      rows: tile, left: Raw(scratch.keyFactors), leftRowBytes: rowBytes,
-      codes: Raw(scratch.keyFactors), asked: Raw(scratch.keyFactors), asks: asks, near: near,
-      count: count, gap: code.isInt4 ? 4 * width : 0, panelCount: 1, stretchCount: 2,
-      leftStep: block * rowBytes, scaleStep: block, shiftStep: block, rowScales: scratch.keyScales,
-      rowShifts: scratch.keyShifts, result: scratch.scores, resultStride: 64, isValues: false)
+    let groupRows = code.isInt4 ? LeafTask.rowsPerBlock : 0
+    let left = Raw(scratch.keyFactors)
+    let product = CodedProduct(
+      rows: block.tileRows, left: left, leftRowBytes: rowBytes, codes: left, asked: left,
+      asks: CodedAsks(tiles: block.tiles), near: block.near, count: count,
+      gap: code.isInt4 ? 4 * width : 0, panelCount: 1, stretchCount: 2,
+      leftStep: groupRows * rowBytes, scaleStep: groupRows, shiftStep: groupRows,
+      rowScales: scratch.keyScales, rowShifts: scratch.keyShifts, result: scratch.scores,
+      resultStride: 64, isValues: false)
+    tiles = CodedTiles(block, code, product, wideSteps: 2 * count, narrowSteps: 0)
     scalingAsks = width / 16 * (firstScalingAsks(code) + laterScalingAsks(code))
-    tileAsks = asks.count(2 * count) * 128
   }
 
   /// scores = queries × quantised keys, which begin at `keys`; `next` bytes on from there is asked for, if it is not 0.
@@ -93,137 +205,67 @@ struct CodedKeys {
   /// second become integers again for each group, as large as their kind allows.
   @inline(__always)
   func multiply(_ keys: Raw, _ next: Int) {
-    scaleQueries(keys, next)
-    var p = product
-    p.codes = keys + 4 * scaling.width
-    p.asked = next == 0 ? keys : keys + next + scalingAsks
-    var left = rows
-    while true {
-      p.rows = left < tile ? left : tile
-      multiplyCoded(p, scaling.code)
-      left -= tile
-      if left <= 0 { return }
-      p.skip(tile)
-      if next != 0 { p.asked += tileAsks }
-    }
-  }
-
-  /// Queries become factors of a page's codes.
-  @inline(__always)
-  private func scaleQueries(_ keys: Raw, _ next: Int) {
     var s = scaling
     s.factors = keys
     s.asked = keys + next
     s.asks = next != 0
-    var left = rows
-    while true {
-      let count = scaleTogether(s, left)
-      left -= count
-      if left <= 0 { return }
-      s.skip(count)
-    }
+    s.advanceAll(tiles.block.rows)
+    tiles.multiply(
+      keys + 4 * scaling.width, next == 0 ? keys : keys + next + scalingAsks, asks: next != 0)
   }
 }
 
 /// A block of rows that meets the quantised values of one entry after the other.
 struct CodedValues {
-  var rows: Int
-  var tile: Int
-  /// For the first rows, all but the addresses in a page, for which the scratch stands in.
+  var tiles: CodedTiles
+  /// As the product of `tiles` is, for the first rows and any page.
   var softmax: CodedSoftmax
-  var product: CodedProduct
-  /// Bytes of the values to come that the softmax asks for, and that one tile does: over panels of 32 columns, and over one of 16.
+  /// Bytes of the values to come that the softmax asks for.
   var softmaxAsks: Int
-  var wideAsks: Int
-  var narrowAsks: Int
-  /// Bytes of the panels of 32 columns; whether one of 16 follows.
-  var wideBytes: Int
-  var hasNarrow: Bool
 
   @inline(__always)
-  init(
-    _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, near: Int, _ firstRow: Int, _ rows: Int,
-    _ tileRows: Int
-  ) {
-    self.rows = rows
-    tile = codedTileRows(tileRows)
+  init(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ block: CodedBlock) {
     let code = task.pointee.valueCode
     let columns = task.pointee.outputStride
+    let outputs = task.pointee.outputs + block.firstRow * columns
     let stretches = 64 / slotsPerScale(code)
     let count = slotsPerScale(code) / rowsPerLane(code)
-    let tiles = codedTileCount(rows, tile)
-    let asks = CodedAsks(tiles: tiles)
+    let rowBytes = 4 * factorBytes(code)
+    let left = Raw(scratch.probabilityFactors)
+    let product = CodedProduct(
+      rows: block.tileRows, left: left, leftRowBytes: rowBytes, codes: left, asked: left,
+      asks: CodedAsks(tiles: block.tiles), near: block.near, count: count, gap: 0,
+      panelCount: columns / 32, stretchCount: stretches, leftStep: rowBytes / stretches,
+      scaleStep: 0, shiftStep: LeafTask.rowsPerBlock, rowScales: scratch.valueScales,
+      rowShifts: scratch.valueShifts, result: outputs, resultStride: columns, isValues: true)
     // A row of scales and zeros counts like one of codes.
     let steps = stretches * (count + 1)
-    let wideSteps = columns / 32 * steps
-    hasNarrow = columns % 32 != 0
-    wideBytes = wideSteps * 128
-    wideAsks = asks.count(wideSteps) * 128
-    narrowAsks = hasNarrow ? asks.count(steps) * 64 : 0
-    softmaxAsks = wideBytes + (hasNarrow ? steps * 64 : 0) - tiles * (wideAsks + narrowAsks)
-    let outputs = task.pointee.outputs + firstRow * columns
+    let narrowSteps = columns % 32 == 0 ? 0 : steps
+    tiles = CodedTiles(
+      block, code, product, wideSteps: columns / 32 * steps, narrowSteps: narrowSteps)
+    softmaxAsks =
+      tiles.wideBytes + narrowSteps * 64 - block.tiles * (tiles.wideAsks + tiles.narrowAsks)
     softmax = CodedSoftmax(
-      scores: scratch.scores, seen: scratch.seen, maxima: task.pointee.maxima + firstRow,
-      lanes: scratch.lanes + 16 * firstRow, outputs: outputs, outputStride: columns, code: code,
-      target: scratch.probabilityFactors, scales: scratch.valueScales, shifts: scratch.valueShifts,
-      laterShifts: scratch.valueShifts + LeafTask.rowsPerBlock, asked: Raw(scratch.scores),
-      askEnd: Raw(scratch.scores), askShare: (softmaxAsks / rows + 63) / 64 * 64,
-      asksTwice: near != 0)
-    let rowBytes = 4 * factorBytes(code)
-    product = CodedProduct(
-      rows: tile, left: Raw(scratch.probabilityFactors), leftRowBytes: rowBytes,
-      codes: Raw(scratch.probabilityFactors), asked: Raw(scratch.probabilityFactors), asks: asks,
-      near: near, count: count, gap: 0, panelCount: columns / 32, stretchCount: stretches,
-      leftStep: rowBytes / stretches, scaleStep: 0, shiftStep: LeafTask.rowsPerBlock,
-      rowScales: scratch.valueScales, rowShifts: scratch.valueShifts, result: outputs,
-      resultStride: columns, isValues: true)
+      scores: scratch.scores, seen: scratch.seen, maxima: task.pointee.maxima + block.firstRow,
+      lanes: scratch.lanes + 16 * block.firstRow, outputs: outputs, outputStride: columns,
+      code: code, target: scratch.probabilityFactors, scales: scratch.valueScales,
+      shifts: scratch.valueShifts, laterShifts: scratch.valueShifts + LeafTask.rowsPerBlock,
+      asked: left, askEnd: left, askShare: (softmaxAsks / block.rows + 63) / 64 * 64,
+      asksTwice: block.near != 0)
   }
 
-  /// Scores become probabilities in integers, relative to the largest score of the page; maxima, denominators and outputs
-  /// are advanced.
-  ///
-  /// `next` bytes on from the values is asked for, if it is not 0.
-  @inline(__always)
-  func advance(_ values: Raw, _ next: Int) {
-    var s = softmax
-    s.asked = values + next
-    s.askEnd = s.asked + (next == 0 ? 0 : softmaxAsks)
-    var left = rows
-    while true {
-      let count = advanceTogether(s, left)
-      left -= count
-      if left <= 0 { return }
-      s.skip(count)
-    }
-  }
-
-  /// outputs += probabilities × quantised values, likewise.
+  /// Scores become probabilities in integers, relative to the largest score of the page, and outputs += probabilities ×
+  /// quantised values, which begin at `values`; `next` bytes on from there is asked for, if it is not 0.
   ///
   /// Slots that a row does not see have a probability of 0, and codes are finite whatever they are: nothing leaks, and sums
   /// of integers do not depend on who else is in the tile.
   @inline(__always)
   func add(_ values: Raw, _ next: Int) {
-    var p = product
-    p.codes = values
-    p.asked = next == 0 ? values : values + next + softmaxAsks
-    var left = rows
-    while true {
-      p.rows = left < tile ? left : tile
-      multiplyCoded(p, softmax.code)
-      if next != 0 { p.asked += wideAsks }
-      if hasNarrow {
-        var narrow = p
-        narrow.codes += wideBytes
-        narrow.result += softmax.outputStride - 16
-        narrow.panelCount = 1
-        narrow.isNarrow = true
-        multiplyCoded(narrow, softmax.code)
-        if next != 0 { p.asked += narrowAsks }
-      }
-      left -= tile
-      if left <= 0 { return }
-      p.skip(tile)
-    }
+    var s = softmax
+    s.asked = values + next
+    s.askEnd = s.asked + (next == 0 ? 0 : softmaxAsks)
+    s.advanceAll(tiles.block.rows)
+    tiles.multiply(values, next == 0 ? values : values + next + softmaxAsks, asks: next != 0)
   }
 }
 
@@ -233,8 +275,7 @@ func computeCodedScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int
 ) {
-  let near = page.ahead.near == 0 ? 0 : nearOfCodes(task)
-  CodedKeys(task, scratch, near: near, firstRow, rows, tileRows)
+  CodedKeys(task, scratch, CodedBlock(task, page, firstRow, rows, tileRows))
     .multiply(page.keys, page.ahead.next)
 }
 
@@ -244,8 +285,6 @@ func addCoded(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
   _ rows: Int, _ tileRows: Int
 ) {
-  let near = page.ahead.near == 0 ? 0 : nearOfCodes(task)
-  let values = CodedValues(task, scratch, near: near, firstRow, rows, tileRows)
-  values.advance(page.values, page.ahead.next)
-  values.add(page.values, page.ahead.next)
+  CodedValues(task, scratch, CodedBlock(task, page, firstRow, rows, tileRows))
+    .add(page.values, page.ahead.next)
 }

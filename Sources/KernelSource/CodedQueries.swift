@@ -4,7 +4,7 @@ import KernelTable
 // SAFETY: pointers from end to end, as in Tiles.swift.
 
 /// Queries that meet the scales of quantised keys.
-struct QueryScaling {
+struct QueryScaling: RowsTogether {
   var queries: UnsafeMutableRawPointer
   var queryRowBytes: Int
   /// Scales, then zeros, of the channels in f16, for each scale group of slots; so far from one to the next.
@@ -37,6 +37,13 @@ struct QueryScaling {
     rowShifts += rows
     asks = false
   }
+
+  @inline(__always) func advanceOne() { scaleOne(self) }
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  @inline(__always) func advanceTwo() { scaleTwo(self) }
+  @inline(__always) func advanceThree() { scaleThree(self) }
+  @inline(__always) func advanceFour() { scaleFour(self) }
+  #endif
 }
 
 /// Bytes of the keys to come that are asked for whenever 16 channels meet their scales, and later when they are rounded: the
@@ -49,27 +56,6 @@ func laterScalingAsks(_ code: PageCode) -> Int { 128 }
 /// Scale groups of the slots of a page.
 @inline(__always)
 func scaleGroups(_ code: PageCode) -> Int { code.isInt4 ? 2 : 1 }
-
-/// Turns up to four queries into integers; how many it has been.
-@inline(__always)
-func scaleTogether(_ s: QueryScaling, _ rows: Int) -> Int {
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  switch rows {
-  case 1: break
-  case 2:
-    scaleTwo(s)
-    return 2
-  case 3:
-    scaleThree(s)
-    return 3
-  default:
-    scaleFour(s)
-    return 4
-  }
-  #endif
-  scaleOne(s)
-  return 1
-}
 
 @inline(never) func scaleOne(_ s: QueryScaling) { scale(InlineArray<1, UInt8>(repeating: 0), s) }
 #if KERNELS_AVX512 || KERNELS_AVX512BF16

@@ -39,9 +39,9 @@ func attendCodedRun(
     scratch.contents.pointee.wholeRows += 1
   }
   let run = task.pointee.entries[first].run
-  let near = nearOfCodes(task)
-  let keys = CodedKeys(task, scratch, near: near, 0, rows, tileRows)
-  let values = CodedValues(task, scratch, near: near, 0, rows, tileRows)
+  let block = CodedBlock(0, rows, tileRows, near: nearOfCodes(task))
+  let keys = CodedKeys(task, scratch, block)
+  let values = CodedValues(task, scratch, block)
   var index = first
   repeat {
     let entry = task.pointee.entries + index
@@ -49,7 +49,6 @@ func attendCodedRun(
     let next = codesAhead(task, index, page)
     keys.multiply(page, next)
     finishAllScores(task, scratch, entry, 0, rows)
-    values.advance(page + task.pointee.codedValueOffset, next)
     values.add(page + task.pointee.codedValueOffset, next)
     index += 1
   } while index < task.pointee.entryCount && belongsToCodedRun(task, scratch, index, run, rows)

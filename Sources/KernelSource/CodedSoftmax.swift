@@ -4,7 +4,7 @@ import KernelTable
 // SAFETY: pointers from end to end, as in Tiles.swift.
 
 /// Rows whose softmax meets an entry with values in codes.
-struct CodedSoftmax {
+struct CodedSoftmax: RowsTogether {
   /// Of each row 64 scores, and what it sees.
   var scores: Floats
   var seen: UnsafeMutablePointer<SlotRange>
@@ -37,40 +37,26 @@ struct CodedSoftmax {
     laterShifts += rows
     asked += askShare * rows
   }
-}
 
-/// Advances up to four rows; how many it has been.
-@inline(__always)
-func advanceTogether(_ s: CodedSoftmax, _ rows: Int) -> Int {
+  @inline(__always) func advanceOne() { softmaxOne(self) }
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  switch rows {
-  case 1: break
-  case 2:
-    advanceTwo(s)
-    return 2
-  case 3:
-    advanceThree(s)
-    return 3
-  default:
-    advanceFour(s)
-    return 4
-  }
+  @inline(__always) func advanceTwo() { softmaxTwo(self) }
+  @inline(__always) func advanceThree() { softmaxThree(self) }
+  @inline(__always) func advanceFour() { softmaxFour(self) }
   #endif
-  advanceOne(s)
-  return 1
 }
 
-@inline(never) func advanceOne(_ s: CodedSoftmax) {
+@inline(never) func softmaxOne(_ s: CodedSoftmax) {
   advance(InlineArray<1, UInt8>(repeating: 0), s)
 }
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
-@inline(never) func advanceTwo(_ s: CodedSoftmax) {
+@inline(never) func softmaxTwo(_ s: CodedSoftmax) {
   advance(InlineArray<2, UInt8>(repeating: 0), s)
 }
-@inline(never) func advanceThree(_ s: CodedSoftmax) {
+@inline(never) func softmaxThree(_ s: CodedSoftmax) {
   advance(InlineArray<3, UInt8>(repeating: 0), s)
 }
-@inline(never) func advanceFour(_ s: CodedSoftmax) {
+@inline(never) func softmaxFour(_ s: CodedSoftmax) {
   advance(InlineArray<4, UInt8>(repeating: 0), s)
 }
 #endif
