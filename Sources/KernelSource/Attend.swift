@@ -36,6 +36,12 @@ struct Ahead {
 @inline(__always)
 func dotsPairs(_ task: UnsafePointer<LeafTask>) -> Bool { hasPairDots && task.pointee.dotsPairs }
 
+/// Whether bf16 is widened in tiles.
+@inline(__always)
+func widensPairs(_ task: UnsafePointer<LeafTask>) -> Bool {
+  !dotsPairs(task) && (task.pointee.keyElement.isBFloat16 || task.pointee.valueElement.isBFloat16)
+}
+
 /// Slots of an entry that a query at `position` sees.
 @inline(__always)
 func visibleSlots(_ entry: LeafEntry, _ position: Int, _ visibility: Visibility) -> SlotRange {
@@ -76,8 +82,8 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
   if task.pointee.slopes != nil { findNearest(task, scratch) }
 
-  // By sevens or eights, a page is taken as it is stored: in such tiles, each line is widened once for all of them.
-  let striped = stripedTile(rowCount)
+  let striped = stripedTile(
+    rowCount, isCostly: widens(task) || widensPairs(task))
   let tileCount = (rowCount + largestTile - 1) / largestTile
   let tileOfRows = (rowCount + tileCount - 1) / tileCount
   if !task.pointee.continues {
@@ -94,14 +100,14 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     let isInOrder = isCoded && !task.pointee.keyCode.isNone
     let widensCodes = isCoded && task.pointee.widensCodes
     let isStriped = striped > 0 && !isCoded
-    // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them. A block of them passes over
+    // Many rows: some pages that stay in L2 while the rows pass, or one that is widened for all of them. As many as a block takes pass over
     // pages as they come from memory where tiles take whole rows.
-    let mostFew = widens(task) || widensCodes || !takesWholeRows ? 12 : mostUnstripedRows
+    let mostFew =
+      widens(task) || widensCodes || !takesWholeRows ? 12 : LeafTask.rowsPerBlock
     let isMany = rowCount > mostFew && !isStriped
     let entriesPerPass = isMany && !widens(task) ? 8 : 1
     let tileRows = isStriped ? striped : tileOfRows
-    let blockRows =
-      (isStriped ? mostStripedRows / striped : mostUnstripedRows / largestTile) * tileRows
+    let blockRows = isMany ? rowsOfManyBlocks / largestTile * tileRows : rowCount
     var end = first + 1
     while end < task.pointee.entryCount && end - first < entriesPerPass && !isTurned && !widensCodes
       && task.pointee.entries[end].run == run && task.pointee.entries[end].isCoded == isCoded

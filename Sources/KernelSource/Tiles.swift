@@ -492,17 +492,18 @@ func storeSums<let sums: Int>(
 }
 #endif
 
-/// Rows that are taken by sevens or eights at most, as many as a block may have: more of them are worth widening a page for.
-@inline(__always) var mostStripedRows: Int { LeafTask.rowsPerBlock }
+/// Rows of a block where there are more of them than one block takes: more leave L1 no room for a page.
+@inline(__always) var rowsOfManyBlocks: Int { 24 }
 
-/// Rows of a block that are taken otherwise: more of them leave L1 no room for a page.
-@inline(__always) var mostUnstripedRows: Int { 24 }
-
-/// Rows of the tiles that take so many rows in stripes; 0 where they do not.
+/// Rows of the tiles that take so many rows in stripes, each line being read and widened once for all of them; 0 where they do not.
+///
+/// `isCostly`: whether widening costs so much that more than two such tiles are better than tiles of six rows.
 @inline(__always)
-func stripedTile(_ rows: Int) -> Int {
+func stripedTile(_ rows: Int, isCostly: Bool) -> Int {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  if rows <= mostStripedRows { return rows % 8 == 0 ? 8 : rows % 7 == 0 ? 7 : 0 }
+  if rows <= (isCostly ? LeafTask.rowsPerBlock : 16) {
+    return rows % 8 == 0 ? 8 : rows % 7 == 0 ? 7 : 0
+  }
   #endif
   return 0
 }
@@ -524,7 +525,11 @@ var hasPairDots: Bool {
 @inline(__always)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  multiplyTile(p, element, adds)
+  if isFull(p, element) {
+    multiplyFull(p, element, adds)
+  } else {
+    multiplyTile(p, element, adds)
+  }
   #else
   if p.streams && p.groupCount > groupsPerPass(p.rows) {
     multiplyBlocks(p, element, adds)
