@@ -119,7 +119,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       scratch.contents.pointee.asFloats = isTurned
       scratch.contents.pointee.inOrder = isInOrder
     }
-    if !isMany && rowCount <= blockRows && isCodedRun(task, scratch, first, rowCount) {
+    if !isMany && isCodedRun(task, scratch, first, rowCount) {
       first = attendCodedRun(task, scratch, first, rowCount, tileRows)
       continue
     }

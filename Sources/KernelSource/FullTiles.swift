@@ -4,7 +4,7 @@ import KernelTable
 // SAFETY: pointers from end to end, as in Tiles.swift.
 
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
-/// result (+)= left × right over 64 columns and a multiple of four stored rows: the tile of a prefill.
+/// result (+)= left × right over 64 columns and a multiple of four stored rows: most tiles of a prefill, of linear layers and of forks.
 ///
 /// What `tile` does, bit for bit, with nothing but this in its function: where variants share one, what they all need lies in registers and on
 /// the stack before the first product of each call (measured: Documentation/Kernels.md). `rows` and `stepsPerAsk` are literal: of how
@@ -195,14 +195,14 @@ func fullStep<O: Operand>(
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
 /// Whether `multiplyFull` takes a product.
 ///
-/// Over pages that come from memory only one row by dot products, and the tiles of many that ask for a quarter each: others keep memory busier
+/// Of tiles that ask while a page comes from memory only one row by dot products, and the tiles of many that ask for a quarter each: others keep memory busier
 /// in the loop that they have, which turns once for each stored row (decode in f16 by a tenth).
 @inline(__always)
 func isFull(_ p: Product, _ element: StoredElement) -> Bool {
   if p.groupCount != 4 || p.count & 3 != 0 { return false }
   if p.ahead.near == 0 { return p.rows > 1 && p.rows <= largestTile }
   if p.ahead.next != 0 { return false }
-  if p.rows == 1 { return p.dotsPairs && element.isBFloat16 }
+  if p.rows == 1 { return p.ahead.shares == 1 && p.dotsPairs && element.isBFloat16 }
   return p.rows > 4 && p.rows <= largestTile && (!p.streams || p.ahead.shares == 4)
 }
 

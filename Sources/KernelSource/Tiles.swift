@@ -492,7 +492,7 @@ func storeSums<let sums: Int>(
 }
 #endif
 
-/// Rows of a block where there are more of them than one block takes: more leave L1 no room for a page.
+/// Most rows of a block where there are more of them than one takes: more leave L1 no room for a page.
 @inline(__always) var rowsOfManyBlocks: Int { 24 }
 
 /// Rows of the tiles that take so many rows in stripes, each line being read and widened once for all of them; 0 where they do not.

@@ -93,6 +93,51 @@ struct AttentionBitsTests {
     }
   }
 
+  /// Panels of 64 channels and stored rows by fours, which tiles of their own take with AVX-512.
+  @Test(
+    "of whole panels are those of each row alone", arguments: AttentionFactors.instructionSets,
+    [(64, 64), (128, 80)])
+  func panels(_ instructionSet: InstructionSet, widths: (key: Int, value: Int)) throws {
+    for (keyType, valueType) in zip(
+      AttentionFactors.types + [.float16], AttentionFactors.types + [.bfloat16])
+    {
+      for dotsPairs in [false, true] {
+        var example = AttentionCase(
+          instructionSet: instructionSet, keyType: keyType, valueType: valueType, group: 1,
+          kvHeads: 1, keyWidth: widths.key, valueWidth: widths.value, length: 700, base: 1000,
+          rows: 0, seed: 15)
+        let cache = try EngineHarness.cache(example)
+        var sequences: [SequenceID] = []
+        var alone: [AttentionResult] = []
+        for requests in ProcessorTraits.Requests.allCases {
+          for widensPages in [false, true] {
+            example.chosenTraits = ProcessorTraits(
+              requests: requests, widensPages: widensPages, dotsPairs: dotsPairs)
+            let harness = try EngineHarness(example, cache: cache)
+            if sequences.isEmpty {
+              sequences = try [harness.fill(example, 600), harness.fill(example, 600)]
+              for token in 600..<700 {
+                let rows = token..<token + 1
+                alone += try harness.step([
+                  HarnessRequest(sequences[0], example, tokens: rows, rows: rows)
+                ])
+              }
+            }
+            for count in Array(2...8) + [14, 16] + Array(17...33) + [97] {
+              let rows = 600..<600 + count
+              let together = try harness.step(
+                [HarnessRequest(sequences[1], example, tokens: rows, rows: rows)], commits: false)
+              var expected = AttentionResult(output: [], logSumExp: [])
+              for row in alone[..<count] { expected.append(row) }
+              #expect(
+                together[0] == expected, "\(keyType) \(valueType) \(requests) \(count) rows")
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test(
     "of a sequence are the same alone and among others", arguments: kinds + maskings + quantized)
   func neighbours(_ example: AttentionCase) throws {
@@ -153,7 +198,6 @@ struct AttentionBitsTests {
       return all
     }
     let whole = try rows(chunk: example.length)
-    // Seven or eight rows for each of three heads are three tiles of as many, with AVX-512.
     for chunk in [1, 7, 8, 64, 1000] {
       #expect(try rows(chunk: chunk) == whole, "chunks of \(chunk)")
     }

@@ -85,8 +85,8 @@ struct NotedAttentionTests {
 
   @Test(
     "is what Double makes of it, and changes no bit of an output",
-    arguments: AttentionBitsTests.kinds + AttentionBitsTests.maskings)
-  func twin(_ example: AttentionCase) throws { try compare(example, rows: 5) }
+    arguments: AttentionBitsTests.kinds + AttentionBitsTests.maskings, [5, 8])
+  func twin(_ example: AttentionCase, rows: Int) throws { try compare(example, rows: rows) }
 
   @Test(
     "is that of quantised pages, few rows and many", arguments: AttentionBitsTests.quantized,

@@ -186,7 +186,7 @@ struct CodedLeafTests {
         leaf.form = PageForm(
           keyWidth: keyWidth, valueWidth: valueWidth, keyCode: keyCode, valueCode: valueCode)
         leaf.group = 1
-        leaf.tokens = 26
+        leaf.tokens = 33
         leaf.entries = [(0..<64, true), (0..<64, true), (5..<64, true)]
         leaf.nearAhead = [0, 2048, 8192][(index + number) % 3]
         leaf.asksNextPage = number % 2 == 1
@@ -200,8 +200,8 @@ struct CodedLeafTests {
           own.positions = Array(numbers.positions[tokens])
           return part.run(own, instructionSet.kernels)
         }
-        let alone = (0..<26).map { run($0..<$0 + 1) }
-        for count in 2...26 {
+        let alone = (0..<33).map { run($0..<$0 + 1) }
+        for count in 2...33 {
           let rows = run(0..<count)
           let areSame = (0..<count).allSatisfy {
             rows.maxima[$0] == alone[$0].maxima[0]

@@ -64,12 +64,13 @@ struct DenseKernelsTests {
     }
   }
 
-  @Test("a row's bits do not depend on the rows beside it", arguments: instructionSets)
-  func bits(instructionSet: InstructionSet) throws {
+  @Test(
+    "a row's bits do not depend on the rows beside it", arguments: instructionSets, [100, 128])
+  func bits(instructionSet: InstructionSet, inputs: Int) throws {
     var generator = SeededGenerator(seed: 6)
     let memory = WeightMemory()
     let dense = try DenseKernels(workers: Workers(count: 1), instructionSet: instructionSet)
-    let (inputs, outputs, rowCount) = (100, 150, 29)
+    let (outputs, rowCount) = (150, 29)
     for type in ElementType.plainCases {
       let matrix = try PackedMatrix(
         inputWidth: inputs, outputWidth: outputs, format: .elements(type), in: memory)
