@@ -29,14 +29,14 @@ def read(path):
 
 
 def machine_line(records):
-    """The processor and the program, for a figure's second line."""
-    machine = next((record for record in records if record["operation"] == "machine"), None)
-    if machine is None:
+    """The processor, the program and every note of the runs, for a figure's second line."""
+    machines = [record for record in records if record["operation"] == "machine"]
+    if not machines:
         return "machine not recorded"
+    machine = machines[0]
     processor = re.sub(r"\((?:R|TM)\)|\bCPU\b", "", machine["processor"])
     parts = [" ".join(processor.split()), f"{machine['cpus']} CPUs", machine["version"]]
-    if machine.get("note"):
-        parts.append(machine["note"])
+    parts += dict.fromkeys(run["note"] for run in machines if run.get("note"))
     return " · ".join(parts)
 
 
