@@ -45,6 +45,13 @@ func tests(_ module: String, _ dependencies: [Target.Dependency] = []) -> Target
     name: "\(module)Tests", dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
 }
 
+/// What a sanitized build of the tests leaves out (tools/test): it would take a quarter of its time, and no test of it runs there.
+let isSanitized = Context.environment["STREAMING_ATTENTION_SANITIZED"] != nil
+let unsanitized = [
+  "attend", "Benchmark", "Benchmarking", "Stress", "NUMACheck", "attendTests", "BenchmarkingTests",
+  "CommandTests", "GenerationTests", "StressTests",
+]
+
 let package = Package(
   name: "streaming-attention",
   products: [
@@ -116,3 +123,8 @@ let package = Package(
     tests("StreamingAttention", ["StreamingAttention", "KernelTable", "Memory", "CKernelShim"]),
   ]
 )
+
+if isSanitized {
+  package.products.removeAll { unsanitized.contains($0.name) }
+  package.targets.removeAll { unsanitized.contains($0.name) }
+}

@@ -81,12 +81,16 @@ struct AttentionBitsTests {
     for rows in [1, 3, 5, 7, 8, 17, 30] {
       var example = example
       example.rows = rows
+      let tokens = example.length - min(rows, example.length)..<example.length
+      let cache = try EngineHarness.cache(example)
+      let sequence = try EngineHarness(example, cache: cache).fill(example, tokens.lowerBound)
+      let last = HarnessRequest(sequence, example, tokens: tokens, rows: 0..<rows)
       var results: [AttentionResult] = []
       for requests in ProcessorTraits.Requests.allCases {
         for widensPages in [false, true] {
           example.chosenTraits = ProcessorTraits(
             requests: requests, widensPages: widensPages, dotsPairs: dotsPairs)
-          results.append(try EngineHarness(example).run(example).1)
+          results += try EngineHarness(example, cache: cache).step([last], commits: false)
         }
       }
       #expect(results.allSatisfy { $0 == results[0] }, "\(rows) rows")

@@ -203,10 +203,11 @@ struct CodedLeafTests {
         let alone = (0..<33).map { run($0..<$0 + 1) }
         for count in 2...33 {
           let rows = run(0..<count)
-          let areSame = (0..<count).allSatisfy {
-            rows.maxima[$0] == alone[$0].maxima[0]
-              && rows.denominators[$0] == alone[$0].denominators[0]
-              && rows.outputs[$0] == alone[$0].outputs[0]
+          let areSame = (0..<count).allSatisfy { row -> Bool in
+            let own = alone[row]
+            return rows.maxima[row] == own.maxima[0]
+              && rows.denominators[row] == own.denominators[0]
+              && rows.outputs[row] == own.outputs[0]
           }
           #expect(areSame, "\(instructionSet) \(leaf.form), \(count) rows")
         }
