@@ -5,7 +5,7 @@ import Glibc
 /// Bytes are read from disk when they are first touched, and the system may drop them again. The mapping has the
 /// length that the file had when it was opened. A file that another process shortens afterwards takes pages
 /// away from under the mapping: touching those is a bus error (SIGBUS), which no program can turn into an error
-/// value. Replace files that may be in use by renaming new ones over them, which leaves mappings intact.
+/// value; `attend` says so and ends. Replace files that may be in use by renaming new ones over them, which leaves mappings intact.
 public final class MappedFile: Sendable {
   /// The path it was opened by.
   public let path: String

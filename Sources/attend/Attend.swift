@@ -9,6 +9,7 @@ enum Attend {
   static func main() async {
     // A reader that closes the pipe is reported by write, not by a signal.
     signal(SIGPIPE, SIG_IGN)
+    LostPages.report()
     let interrupts = Interrupt.listen()
     defer { interrupts.cancel() }
     let words = Array(CommandLine.arguments.dropFirst())

@@ -1,3 +1,4 @@
+import Foundation
 import ModelFiles
 import TestSupport
 import Testing
@@ -36,6 +37,24 @@ struct ChatTests {
     let tokenizer = try Tokenizer(try Vocabulary(metadata: GGUFFile(path: model).metadata))
     let new = tokenizer.encode("<|im_end|>\n" + second, specialTokens: .parsed).count
     #expect(chat.errorLines[1].hasPrefix("\(new) prompt tokens, "), "\(chat.errorLines[1])")
+  }
+
+  @Test("a model's file that is cut while it is in use ends with one line and 74")
+  func shortenedFile() throws {
+    let folder = try TemporaryFolder()
+    let model = folder.path + "/model.gguf"
+    try FileManager.default.copyItem(atPath: try Models.smolLM2(), toPath: model)
+    let chat = try Attend.start(["chat", model, "--max-tokens", "4"])
+    chat.write("What is the capital of France?\n")
+    try #require(chat.waitForOutput { $0.last == UInt8(ascii: "\n") })
+    // The rows of its embedding are read from the file when a token wants them.
+    unsafe truncate(model, 4_096)
+    chat.write("And of Italy?\n")
+    let outcome = chat.wait()
+    #expect(outcome.exitStatus == 74)
+    #expect(
+      outcome.errorLines.last?.hasPrefix("attend: a model or session file became shorter") == true,
+      "\(outcome.errorText)")
   }
 
   @Test("empty lines are passed over; no line, no answer")
