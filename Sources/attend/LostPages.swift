@@ -4,14 +4,10 @@ import Glibc
 ///
 /// Touching what is gone is a signal, of which a program can only die; this one says why first.
 enum LostPages {
-  private static let message: StaticString =
-    "attend: a model or session file became shorter, or could not be read, while it was in use; to replace a file in use, rename another over it\n"
-
   /// From now on; call once, early.
   static func report() {
     var action = sigaction()
     action.sa_flags = SA_SIGINFO
-    // Only what a signal handler may call.
     unsafe action.__sigaction_handler.sa_sigaction = { _, information, _ in
       guard let information = unsafe information, unsafe information.pointee.si_code == BUS_ADRERR
       else {
@@ -19,8 +15,10 @@ enum LostPages {
         signal(SIGBUS, SIG_DFL)
         return
       }
-      _ = unsafe write(
-        STDERR_FILENO, LostPages.message.utf8Start, LostPages.message.utf8CodeUnitCount)
+      // Only what a signal handler may do, so no constant that is made when it is first used.
+      let message: StaticString =
+        "attend: a model or session file became shorter, or could not be read, while it was in use; to replace a file in use, rename another over it\n"
+      _ = unsafe write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
       _exit(ExitStatus.inputOutput.rawValue)
     }
     unsafe sigaction(SIGBUS, &action, nil)
