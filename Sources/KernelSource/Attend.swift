@@ -84,8 +84,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
 
   let striped = stripedTile(
     rowCount, isCostly: widens(task) || widensPairs(task))
-  let tileCount = (rowCount + largestTile - 1) / largestTile
-  let tileOfRows = (rowCount + tileCount - 1) / tileCount
+  let tileOfRows = Tiles(rowCount, atMost: largestTile).rows
   if !task.pointee.continues {
     scratch.contents.pointee = ScratchContents()
     boundPositions(task, scratch)
@@ -129,7 +128,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
         row = 0
         while row < rowCount {
           let rows = rowCount - row < blockRows ? rowCount - row : blockRows
-          passEntry(task, scratch, head, view, row, rows, tileRows)
+          passEntry(task, scratch, head, view, row, rows, Tiles(rows, atMost: tileRows))
           row += rows
         }
       }
@@ -137,12 +136,13 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       row = 0
       while row < rowCount {
         let rows = rowCount - row < blockRows ? rowCount - row : blockRows
+        let tiles = Tiles(rows, atMost: tileRows)
         var index = first
         while index < end {
           let entry = task.pointee.entries + index
           if let page = task.pointee.pages[Int(entry.pointee.page)] {
             passEntry(
-              task, scratch, entry, entryView(task, index, Raw(page), isMany), row, rows, tileRows)
+              task, scratch, entry, entryView(task, index, Raw(page), isMany), row, rows, tiles)
           }
           index += 1
         }
@@ -166,14 +166,13 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   }
 }
 
-/// A block of rows over one entry: scores, softmax, outputs, each in tiles of `tileRows`.
+/// A block of rows over one entry: scores, softmax, outputs, each tile by tile.
 @inline(never)
 func attendEntry(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
+  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tiles: Tiles
 ) {
   let isWhole = seesAll(task, scratch, entry.pointee, firstRow, rows)
-  var row = 0
   if isWhole {
     while scratch.contents.pointee.wholeRows < rows {
       scratch.seen[scratch.contents.pointee.wholeRows] = SlotRange(low: 0, high: 64)
@@ -186,27 +185,30 @@ func attendEntry(
   if let turns = page.turns {
     computeTurnedScores(task, scratch, page, firstRow, rows, turns)
   } else if page.keyCode.isNone {
-    computeScores(task, scratch, page, firstRow, rows, tileRows)
+    computeScores(task, scratch, page, firstRow, tiles)
   } else {
-    computeCodedScores(task, scratch, page, firstRow, rows, tileRows)
+    computeCodedScores(task, scratch, page, firstRow, rows, tiles.rows)
   }
   finishAllScores(task, scratch, entry, firstRow, rows)
   if !page.valueCode.isNone {
-    addCoded(task, scratch, page, firstRow, rows, tileRows)
+    addCoded(task, scratch, page, firstRow, rows, tiles.rows)
     return
   }
   advanceRows(task, scratch, page, firstRow, rows, isWhole)
   if isWhole {
     addSlots(
-      task, scratch, page, firstRow, 0, rows, tileRows, 0, page.valueElement.isBFloat16 ? 32 : 64,
-      page.ahead)
+      task, scratch, page, firstRow, 0, tiles, 0, page.valueElement.isBFloat16 ? 32 : 64, page.ahead
+    )
   } else {
-    row = 0
-    while row < rows {
+    var tile = 0
+    var row = 0
+    while tile < tiles.count {
+      let own = tiles.rows(of: tile)
       accumulate(
-        task, scratch, page, firstRow, row, rows - row < tileRows ? rows - row : tileRows,
-        asks(page, row, rows, tileRows) ? page.ahead : Ahead())
-      row += tileRows
+        task, scratch, page, firstRow, row, own,
+        asks(page, tile, tiles) ? page.ahead : Ahead())
+      row += own
+      tile += 1
     }
   }
 }
@@ -281,56 +283,59 @@ func findSeen(
 @inline(__always)
 func computeScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ tileRows: Int
+  _ tiles: Tiles
 ) {
   let leftBytes = page.keyElement.isBFloat16 && !dotsPairs(task) ? 8 : 4
   let blockRows =
-    passesOften(rows, tileRows) ? blockBytes(page) / page.keyRowBytes : page.keyRows
+    passesOften(tiles) ? blockBytes(page) / page.keyRowBytes : page.keyRows
   var done = 0
   while done < page.keyRows {
     let count = page.keyRows - done < blockRows ? page.keyRows - done : blockRows
+    var tile = 0
     var row = 0
-    while row < rows {
+    while tile < tiles.count {
+      let own = tiles.rows(of: tile)
       multiply(
         Product(
-          rows: rows - row < tileRows ? rows - row : tileRows,
+          rows: own,
           left: Raw(scratch.queries) + (firstRow + row) * scratch.queryRowBytes + done * leftBytes,
           leftRowBytes: scratch.queryRowBytes, right: page.keys + done * page.keyRowBytes,
           rightRowBytes: page.keyRowBytes, count: count, groupCount: 4,
           result: scratch.scores + 64 * row, resultStride: 64, streams: page.streams,
           // Keys that have been widened lie in cache.
           ahead: page.keys != Raw(scratch.keys)
-            ? requests(page, page.ahead, row, rows, tileRows, count * page.keyRowBytes) : Ahead(),
+            ? requests(page, page.ahead, tile, tiles, count * page.keyRowBytes) : Ahead(),
           dotsPairs: dotsPairs(task)),
         page.keyElement, adds: done > 0)
-      row += tileRows
+      row += own
+      tile += 1
     }
     done += count
   }
 }
 
-/// Whether the tile at `row` of the block is the one that asks memory for more where tiles do not share that (`requests`): the first
+/// Whether a tile of the block is the one that asks memory for more where tiles do not share that (`requests`): the first
 /// one over a page that comes from there, the last one over a page in L2, of which the next 16 KiB are wanted next.
 @inline(__always)
-func asks(_ page: PageView, _ row: Int, _ rows: Int, _ tileRows: Int) -> Bool {
-  page.streams ? row == 0 : row + tileRows >= rows
+func asks(_ page: PageView, _ tile: Int, _ tiles: Tiles) -> Bool {
+  tile == (page.streams ? 0 : tiles.count - 1)
 }
 
-/// What the tile at `row` of the block asks for while it passes over `bytes` of a page.
+/// What a tile of the block asks for while it passes over `bytes` of a page.
 ///
 /// Over a page that comes from memory each of several tiles asks for its share: all of it under the first one is more than
 /// memory answers meanwhile.
 @inline(__always)
 func requests(
-  _ page: PageView, _ ahead: Ahead, _ row: Int, _ rows: Int, _ tileRows: Int, _ bytes: Int
+  _ page: PageView, _ ahead: Ahead, _ tile: Int, _ tiles: Tiles, _ bytes: Int
 ) -> Ahead {
-  let isShared = page.streams && takesWholeRows && rows > tileRows && ahead.near != 0
-  guard isShared else { return asks(page, row, rows, tileRows) ? ahead : Ahead() }
+  let isShared = page.streams && takesWholeRows && tiles.count > 1 && ahead.near != 0
+  guard isShared else { return asks(page, tile, tiles) ? ahead : Ahead() }
   var own = ahead
   // Three tiles leave it to two of them.
-  own.shares = rows <= 3 * tileRows ? 2 : 4
-  guard row < own.shares * tileRows else { return Ahead() }
-  let offset = bytes / own.shares * (row / tileRows)
+  own.shares = tiles.count <= 3 ? 2 : 4
+  guard tile < own.shares else { return Ahead() }
+  let offset = bytes / own.shares * tile
   own.near += offset
   if own.next != 0 { own.next += offset }
   return own
@@ -338,15 +343,15 @@ func requests(
 
 /// Whether a page is passed over more than once: by several tiles, or by the stripes of a tile of seven or eight rows.
 @inline(__always)
-func passesOften(_ rows: Int, _ tileRows: Int) -> Bool {
-  rows > tileRows || tileRows > largestTile
+func passesOften(_ tiles: Tiles) -> Bool {
+  tiles.count > 1 || tiles.rows > largestTile
 }
 
 /// Bytes of a page that several tiles pass over before the next ones come: what stays in L1, but of a page that comes from
-/// memory little enough for what is asked for meanwhile to arrive, and up to 8 KiB no less than how far tiles ask.
+/// memory little enough for what is asked for meanwhile to arrive, and up to 16 KiB no less than how far tiles ask.
 @inline(__always)
 func blockBytes(_ page: PageView) -> Int {
-  page.streams ? max(4096, min(8192, page.ahead.near)) : 16_384
+  page.streams ? max(4096, min(16_384, page.ahead.near)) : 16_384
 }
 
 /// `finishScores` for all rows of a block, where there is anything to do.
@@ -466,7 +471,7 @@ func accumulate(
       row += 1
     }
     if isShared {
-      addSlots(task, scratch, page, firstRow, tile, rows, rows, low, high, ahead)
+      addSlots(task, scratch, page, firstRow, tile, Tiles(one: rows), low, high, ahead)
       row = tile
       while row < tile + rows {
         let own = scratch.seen[row]
@@ -483,17 +488,19 @@ func accumulate(
   while row < tile + rows {
     let own = scratch.seen[row]
     let end = isShared ? common.low : own.high
-    if own.low < end { addSlots(task, scratch, page, firstRow, row, 1, 1, own.low, end, Ahead()) }
+    if own.low < end {
+      addSlots(task, scratch, page, firstRow, row, Tiles(one: 1), own.low, end, Ahead())
+    }
     row += 1
   }
   if isShared {
     addSlots(
-      task, scratch, page, firstRow, tile, rows, rows, common.low, common.high, ahead)
+      task, scratch, page, firstRow, tile, Tiles(one: rows), common.low, common.high, ahead)
     row = tile
     while row < tile + rows {
       let own = scratch.seen[row]
       if own.high > common.high {
-        addSlots(task, scratch, page, firstRow, row, 1, 1, common.high, own.high, Ahead())
+        addSlots(task, scratch, page, firstRow, row, Tiles(one: 1), common.high, own.high, Ahead())
       }
       row += 1
     }
@@ -501,11 +508,11 @@ func accumulate(
 }
 
 /// outputs[row…] += probabilities × V over the stored rows `low..<high` (slots, or slot pairs for bf16), in tiles
-/// of `tileRows`; a panel of V stays in L1 while the tiles pass.
+/// from the row `start` of the block on; a panel of V stays in L1 while the tiles pass.
 @inline(never)
 func addSlots(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ start: Int, _ rows: Int, _ tileRows: Int, _ low: Int, _ high: Int, _ ahead: Ahead
+  _ start: Int, _ tiles: Tiles, _ low: Int, _ high: Int, _ ahead: Ahead
 ) {
   let element = page.valueElement
   let isPaired = element.isBFloat16
@@ -524,7 +531,7 @@ func addSlots(
     // What is asked for near the end of the page lies in the next one.
     let jumps = page.jump != 0 && ahead.near != 0
     let blockRows =
-      page.streams && (passesOften(rows, tileRows) || jumps)
+      page.streams && (passesOften(tiles) || jumps)
       ? blockBytes(page) / (width * bytes) : stored
     var done = low
     while done < high {
@@ -539,20 +546,23 @@ func addSlots(
           count = (before + width * bytes - 1) / (width * bytes)
         }
       }
+      var tile = 0
       var row = start
-      while row < start + rows {
+      while tile < tiles.count {
+        let own = tiles.rows(of: tile)
         multiply(
           Product(
-            rows: start + rows - row < tileRows ? start + rows - row : tileRows,
+            rows: own,
             left: left + done * leftBytes + row * leftRowBytes, leftRowBytes: leftRowBytes,
             right: panel + done * width * bytes, rightRowBytes: width * bytes, count: count,
             groupCount: width / 16,
             result: task.pointee.outputs + (firstRow + row) * padded + channel,
             resultStride: padded, streams: page.streams,
-            ahead: requests(page, asked, row - start, rows, tileRows, count * width * bytes),
+            ahead: requests(page, asked, tile, tiles, count * width * bytes),
             dotsPairs: isRounded),
           element, adds: true)
-        row += tileRows
+        row += own
+        tile += 1
       }
       done += count
     }
@@ -576,7 +586,7 @@ func addPairs(
   }
   let whole = high & ~1
   if slot < whole {
-    addSlots(task, scratch, page, firstRow, row, 1, 1, slot / 2, whole / 2, Ahead())
+    addSlots(task, scratch, page, firstRow, row, Tiles(one: 1), slot / 2, whole / 2, Ahead())
     slot = whole
   }
   if slot < high { addCutPair(task, scratch, page.values, firstRow, row, slot / 2, 0x0000_ffff) }

@@ -5,12 +5,12 @@ import KernelTable
 @inline(__always)
 func passEntry(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
+  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tiles: Tiles
 ) {
   if task.pointee.entryMasses == nil {
-    attendEntry(task, scratch, entry, page, firstRow, rows, tileRows)
+    attendEntry(task, scratch, entry, page, firstRow, rows, tiles)
   } else {
-    attendNoting(task, scratch, entry, page, firstRow, rows, tileRows)
+    attendNoting(task, scratch, entry, page, firstRow, rows, tiles)
   }
 }
 
@@ -20,7 +20,7 @@ func passEntry(
 @inline(never)
 func attendNoting(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tileRows: Int
+  _ page: PageView, _ firstRow: Int, _ rows: Int, _ tiles: Tiles
 ) {
   // `LeafTask.rowsPerBlock`.
   var maxima = InlineArray<32, Float>(repeating: 0)
@@ -32,7 +32,7 @@ func attendNoting(
     attention_store(lanes, Vector())
     row += 1
   }
-  attendEntry(task, scratch, entry, page, firstRow, rows, tileRows)
+  attendEntry(task, scratch, entry, page, firstRow, rows, tiles)
   let masses =
     task.pointee.entryMasses.unsafelyUnwrapped
     + (entry - task.pointee.entries) * task.pointee.rowCount + firstRow

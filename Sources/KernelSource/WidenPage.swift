@@ -64,13 +64,17 @@ func entryView(
 
 /// How far tiles of few rows ask for the lines that follow, in bytes.
 ///
-/// Tiles that take little time do better with less (measured: Documentation/Kernels.md).
+/// Tiles that take little time do better with less, blocks of three tiles and more, which take long over a part, with more (measured: Documentation/Kernels.md).
 @inline(__always)
 func linesAhead(_ task: UnsafePointer<LeafTask>) -> Int {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
   let most = task.pointee.nearAhead
   if task.pointee.asksNextPage { return most }
   if task.pointee.rowCount == 1 { return most / 2 }
+  if task.pointee.rowCount > 16 {
+    let isHalf = task.pointee.keyElement.isFloat16 || task.pointee.keyElement.isBFloat16
+    return most * (isHalf ? 2 : 3)
+  }
   if task.pointee.rowCount <= 8 && !task.pointee.keyElement.isFloat16 { return most / 4 * 3 }
   #endif
   return task.pointee.nearAhead
