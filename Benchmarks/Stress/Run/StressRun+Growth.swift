@@ -14,13 +14,13 @@ extension StressRun {
     var tokens: Int { self == .bulk ? 512 : 1 }
   }
 
-  /// Steps of one token that are timed before each context.
+  /// Steps of one token that are timed for each context, half of them at its beginning: there one extent ends and the next begins.
   private static let timedSteps = 512
   /// The longest sequence that is compared with its naive list: a second of two threads.
   private static let longestOracle = 1 << 20
 
-  /// Sequences grow together; at every power of two from 1K on the last tokens are appended one by one and timed, then
-  /// some ask, and one head is compared with the naive list.
+  /// Sequences grow together; between any two powers of two from 1K on the first and the last tokens are appended one by one and
+  /// timed, then some ask, and one head is compared with the naive list.
   ///
   /// Memory that ends is an end like another.
   func grow() throws(StressError) {
@@ -42,13 +42,15 @@ extension StressRun {
   private func grow(to mark: Int) throws(StressError) {
     let decodes = decodeCount(at: mark)
     let timed = min(Self.timedSteps, mark / 4)
-    try advance(to: mark - timed - decodes, by: .bulk)
+    let last = mark - decodes - (subject.longest > 0 ? timed / 2 : timed)
+    if subject.longest > 0 { try advance(to: min(subject.longest + timed / 2, last), by: .append) }
+    try advance(to: last, by: .bulk)
     try advance(to: mark - decodes, by: .append)
     try advance(to: mark, by: .decode)
     guard !isOver else { return }
     try compareSome(longest: Self.longestOracle)
     figures.look(
-      formula: subject.cache.formulaBytes, committed: subject.cache.byteCount,
+      formula: subject.cache.formulaBytes, committed: subject.committedBytes,
       resident: ProcessMemory.residentBytes, context: mark)
   }
 

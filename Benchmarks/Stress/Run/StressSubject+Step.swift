@@ -37,7 +37,7 @@ extension StressSubject {
     let requests = work.map {
       StepRequest(pairs[$0.index].id, appending: $0.appended, querying: $0.asks ? 1 : 0)
     }
-    let committed = cache.byteCount
+    let committed = committedBytes
     let start = Stopwatch.now
     var stepOptions = StepOptions()
     stepOptions.notesAttention = options.policy.needsAttention
@@ -47,7 +47,8 @@ extension StressSubject {
       throw StressError(error)
     }
     figures.append = Stopwatch.now - start
-    figures.hasCommitted = cache.byteCount > committed
+    let reserved = committedBytes
+    figures.hasCommitted = reserved > committed
     let appended = work.reduce(0) { $0 + $1.appended }
     let tokens = Array(tokenCount..<tokenCount + UInt32(appended))
     var first = 0
@@ -69,10 +70,15 @@ extension StressSubject {
       throw error
     }
     figures.append += Stopwatch.time { engine.commit() }
+    // Ahead of need.
+    if committedBytes > reserved { figures.hasCommitted = true }
     tokenCount += UInt32(appended)
     figures.context = work.reduce(0) { max($0, pairs[$1.index].list.count) }
     return figures
   }
+
+  /// Page memory that is committed, ahead of need too.
+  var committedBytes: Int { cache.byteCount + cache.aheadByteCount }
 
   private func append(
     _ tokens: [UInt32], layer: Int, _ figures: inout StepFigures

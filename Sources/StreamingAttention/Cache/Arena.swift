@@ -4,7 +4,7 @@ import Memory
 ///
 /// Free ranges are used again first fit and joined with their neighbours. Memory is committed in groups of
 /// 2 MiB before its first touch and given back when no extent lives in a group; extents may cross the
-/// borders of groups.
+/// borders of groups. Some may be committed ahead of need (`prepare`).
 final class Arena {
   static let groupBytes = 2 << 20
 
@@ -21,6 +21,10 @@ final class Arena {
   /// Extents that live in each group; 0 means not committed.
   private(set) var groupUse = GrowingTable<UInt32>()
   private(set) var rangeCount = 0
+  /// Groups that are committed ahead of need: nothing lives in them.
+  private(set) var aheadGroups = GrowingTable<Int>()
+  /// What `prepare` wants, kept for its room.
+  private var wantedGroups = GrowingTable<Int>()
 
   /// `byteCapacity` is a multiple of the group size.
   init(layer: Int, byteCapacity: Int, node: Int?) throws(CacheError) {
@@ -30,6 +34,9 @@ final class Arena {
       throw .refused(error)
     }
     try freeRanges.reserveCapacity(2)
+    // What steps commit ahead, as a rule without growing these.
+    try aheadGroups.reserveCapacity(16)
+    try wantedGroups.reserveCapacity(16)
     freeRanges.append(FreeRange(offset: 0, byteCount: byteCapacity))
   }
 
@@ -71,23 +78,29 @@ final class Arena {
     release(groups(of: offset..<offset + byteCount), to: &budget)
   }
 
-  /// Bytes that `count` calls of `allocate` in a row would commit.
+  /// Bytes that `count` calls of `allocate` in a row would take into use, committed ahead or not.
   func bytesToCommit(count: Int, byteCount: Int) -> Int {
-    var (left, groupCount, counted, index) = (count, 0, -1, 0)
+    var groupCount = 0
+    forEachUncommittedGroup(count: count, byteCount: byteCount) { _ in groupCount += 1 }
+    return groupCount * Self.groupBytes
+  }
+
+  /// Calls `body` with the groups that `count` calls of `allocate` in a row would take into use, ascending.
+  private func forEachUncommittedGroup(count: Int, byteCount: Int, _ body: (Int) -> Void) {
+    var (left, counted, index) = (count, -1, 0)
     while left > 0, index < freeRanges.count {
       let range = freeRanges[index]
       let taken = min(left, range.byteCount / byteCount)
       if taken > 0 {
         for group in groups(of: range.offset..<range.offset + taken * byteCount)
         where group > counted && (group >= groupUse.count || groupUse[group] == 0) {
-          groupCount += 1
+          body(group)
           counted = group
         }
       }
       left -= taken
       index += 1
     }
-    return groupCount * Self.groupBytes
   }
 
   /// Makes `count` ranges of one size that follow one another smaller, so that they still do; cannot fail.
@@ -154,13 +167,70 @@ final class Arena {
   private func commitGroup(
     _ group: Int, from budget: inout MemoryBudget
   ) throws(CacheError) {
+    for index in 0..<aheadGroups.count where aheadGroups[index] == group {
+      aheadGroups.remove(at: index)
+      budget.useAhead(Self.groupBytes)
+      return
+    }
     try budget.take(Self.groupBytes)
     do {
-      try region.commit(group * Self.groupBytes..<(group + 1) * Self.groupBytes)
+      try region.commit(bytes(of: group))
     } catch {
       budget.giveBack(Self.groupBytes)
       throw .refused(error)
     }
+  }
+
+  // MARK: Ahead of need
+
+  /// Commits the groups that `count` calls of `allocate` in a row would commit, and brings their memory in; others that were committed
+  /// ahead are given back.
+  ///
+  /// Less where memory is short.
+  func prepare(_ count: Int, runsOf byteCount: Int, _ budget: inout MemoryBudget) {
+    wantedGroups.removeSubrange(0..<wantedGroups.count)
+    forEachUncommittedGroup(count: count, byteCount: byteCount) { group in
+      guard (try? wantedGroups.reserveCapacity(wantedGroups.count + 1)) != nil else { return }
+      wantedGroups.append(group)
+    }
+    var index = aheadGroups.count - 1
+    while index >= 0 {
+      let group = aheadGroups[index]
+      if !(0..<wantedGroups.count).contains(where: { wantedGroups[$0] == group }) {
+        decommit(group)
+        aheadGroups.remove(at: index)
+        budget.giveBackAhead(Self.groupBytes)
+      }
+      index -= 1
+    }
+    for index in 0..<wantedGroups.count {
+      let group = wantedGroups[index]
+      if (0..<aheadGroups.count).contains(where: { aheadGroups[$0] == group }) { continue }
+      guard budget.allowsAhead(Self.groupBytes),
+        (try? aheadGroups.reserveCapacity(aheadGroups.count + 1)) != nil,
+        (try? region.commit(bytes(of: group))) != nil
+      else { return }
+      // SAFETY: the group has just been committed, and nobody has an address in it.
+      unsafe Region.populate(
+        UnsafeRawBufferPointer(
+          start: region.base + group * Self.groupBytes, count: Self.groupBytes))
+      aheadGroups.append(group)
+      budget.takeAhead(Self.groupBytes)
+    }
+  }
+
+  /// Gives the latest group that was committed ahead back to the system; false without one.
+  func giveBackLastAhead() -> Bool {
+    guard aheadGroups.count > 0 else { return false }
+    decommit(aheadGroups[aheadGroups.count - 1])
+    aheadGroups.removeLast()
+    return true
+  }
+
+  private func decommit(_ group: Int) { region.decommit(bytes(of: group)) }
+
+  private func bytes(of group: Int) -> Range<Int> {
+    group * Self.groupBytes..<(group + 1) * Self.groupBytes
   }
 
   /// Takes one extent out of `groups`, giving back those that have none left.
@@ -168,7 +238,7 @@ final class Arena {
     for group in groups {
       groupUse[group] -= 1
       if groupUse[group] == 0 {
-        region.decommit(group * Self.groupBytes..<(group + 1) * Self.groupBytes)
+        decommit(group)
         budget.giveBack(Self.groupBytes)
       }
     }

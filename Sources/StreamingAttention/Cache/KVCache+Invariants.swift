@@ -13,8 +13,14 @@ extension KVCache {
       sum + pool.arenas.joined().reduce(0) { $0 + $1.committedBytes }
     }
     if committed != byteCount { defects.append("committed \(committed), counted \(byteCount)") }
+    let ahead = pools.reduce(0) { sum, pool in
+      sum + pool.arenas.joined().reduce(0) { $0 + $1.aheadGroups.count * Arena.groupBytes }
+    }
+    if ahead != aheadByteCount { defects.append("ahead \(ahead), counted \(aheadByteCount)") }
     if formulaBytes > committed { defects.append("live pages exceed the committed memory") }
-    if committed > memoryLimit { defects.append("committed \(committed) of \(memoryLimit)") }
+    if committed + ahead > memoryLimit {
+      defects.append("committed \(committed) and \(ahead) ahead of \(memoryLimit)")
+    }
     for state in sequences.compactMap({ $0 }) {
       let end = state.nextPosition + state.reservedTokens
       for table in state.tables {
@@ -114,6 +120,16 @@ extension PagePool {
         }
       }
     }
+    for layer in headCounts.indices {
+      for node in 0..<nodeCount {
+        let due = tables.reduce(0) {
+          $0 + ($1.ahead.node == node ? dueBytes(of: $1.ahead, layer: layer) : 0)
+        }
+        if due != dueBytes[layer][node] {
+          defects.append("layer \(layer): \(dueBytes[layer][node]) bytes due ahead, not \(due)")
+        }
+      }
+    }
     if coded != codedCount { defects.append("\(codedCount) sets in codes counted, not \(coded)") }
     defects += extentDefects(live: live, tables: tables)
     return defects
@@ -179,6 +195,12 @@ extension Arena {
     if end != byteCapacity { defects.append("layer \(layer): ranges end at \(end)") }
     var use = [UInt32](repeating: 0, count: groupUse.count)
     for range in ranges { for group in groups(of: range) { use[group] += 1 } }
+    for index in 0..<aheadGroups.count {
+      let group = aheadGroups[index]
+      if group < use.count, use[group] > 0 {
+        defects.append("layer \(layer): \(group) ahead and in use")
+      }
+    }
     for group in use.indices where use[group] != groupUse[group] {
       defects.append("layer \(layer): group \(group) counts \(groupUse[group]) of \(use[group])")
     }

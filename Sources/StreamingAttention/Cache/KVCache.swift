@@ -100,13 +100,19 @@ public final class KVCache {
     self.indexInPool = indexInPool
     budget = MemoryBudget(limit: limit)
     rewriter = PageRewriter(layers: layers)
+    budget.arenas = pools.flatMap { $0.arenas.joined() }
     for pool in pools { pool.owner = self }
   }
 
   // MARK: Memory
 
-  /// Committed page memory in bytes.
+  /// Committed page memory in bytes, without ``aheadByteCount``.
   public var byteCount: Int { budget.committed }
+
+  /// Memory that is committed beside it, ahead of need, so that growth goes on without waiting for the system.
+  ///
+  /// It follows the filling of what ``byteCount`` holds for the newest pages, and gives way where memory is short.
+  public var aheadByteCount: Int { budget.ahead }
 
   /// The largest value that ``byteCount`` has had.
   public var peakByteCount: Int { budget.peak }

@@ -2,6 +2,10 @@
 struct MemoryBudget {
   let limit: Int
   private(set) var committed = 0
+  /// What is committed ahead of need, beside `committed`: it gives way where memory is short.
+  private(set) var ahead = 0
+  /// Those that hold it.
+  var arenas: [Arena] = []
   private(set) var peak = 0
   /// The largest value of the formula so far, and its value at the end of the step in progress.
   var largestFormula = 0
@@ -13,6 +17,10 @@ struct MemoryBudget {
     guard byteCount <= limit - committed else {
       throw .outOfMemory(needed: committed + byteCount, allowed: limit)
     }
+    var index = 0
+    while byteCount > limit - committed - ahead, index < arenas.count {
+      if arenas[index].giveBackLastAhead() { ahead -= Arena.groupBytes } else { index += 1 }
+    }
     committed += byteCount
     peak = max(peak, committed)
   }
@@ -23,4 +31,20 @@ struct MemoryBudget {
   }
 
   mutating func giveBack(_ byteCount: Int) { committed -= byteCount }
+
+  // MARK: Ahead of need
+
+  /// Whether so much more may be committed ahead.
+  func allowsAhead(_ byteCount: Int) -> Bool { byteCount <= limit - committed - ahead }
+
+  mutating func takeAhead(_ byteCount: Int) { ahead += byteCount }
+
+  mutating func giveBackAhead(_ byteCount: Int) { ahead -= byteCount }
+
+  /// What was committed ahead is needed.
+  mutating func useAhead(_ byteCount: Int) {
+    ahead -= byteCount
+    committed += byteCount
+    peak = max(peak, committed)
+  }
 }

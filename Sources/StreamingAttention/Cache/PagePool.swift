@@ -45,6 +45,9 @@ import KernelTable
   /// The latest version of any page set.
   private var latestVersion: UInt64 = 0
 
+  /// Bytes that are to be committed ahead of need, by layer and node (`PagePool+Ahead`).
+  var dueBytes: [[Int]]
+
   // MARK: Thin extents
   var thinningRound: UInt64 = 0
   var hasSpared = false
@@ -77,6 +80,7 @@ import KernelTable
     codedSetBytes = zip(codedLayouts, headCounts).reduce(0) { $0 + $1.0.pageBytes * $1.1 }
     largestExtent = ExtentRule.largestExtent(retention)
     self.arenas = arenas
+    dueBytes = arenas.map { $0.map { _ in 0 } }
     nodeCount = arenas[0].count
     unsafe addresses = ColumnTable(columnCount: columnCount)
     norms = ColumnTable(columnCount: columnCount)

@@ -31,6 +31,7 @@ extension PageTable {
   private func closeExtent(to budget: inout MemoryBudget) {
     if extent != Self.noExtent { pool.closeExtent(extent, to: &budget) }
     extent = Self.noExtent
+    changeAhead(to: .none, &budget)
   }
 
   // MARK: Rewinding

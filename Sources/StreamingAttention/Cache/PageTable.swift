@@ -30,6 +30,8 @@ final class PageTable {
   /// The extent that the next page comes from, if it has room, and the entry that its first page was meant for.
   var extent = PageTable.noExtent
   var extentStart = 0
+  /// What it has committed ahead for the extent after that.
+  var ahead = AheadShare.none
   /// Pages written since the sequence began or was forked.
   var pagesWritten = 0
   var nextNumber = 0
@@ -259,6 +261,7 @@ final class PageTable {
       // One page of slack, so that a short rewind finds its window.
       release(before: nextPosition - length - PageLayout.slots, pins: pins, to: &budget)
     }
+    commitAhead(&budget)
     defer { mark = Mark() }
     return mark.sharedPage != Self.noPage
   }
