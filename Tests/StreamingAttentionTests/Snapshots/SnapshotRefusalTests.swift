@@ -241,9 +241,9 @@ struct SnapshotRefusalTests {
     "when it says that layers hold codes which have none",
     arguments: [StoredForm.coded, .uncodable])
   func codesInPlainLayers(form: StoredForm) throws {
-    let files = try save()
+    _ = try save()
     let target = try Target()
-    var manifest = try SnapshotManifest(decoding: bytes(files.manifest), path: path)
+    var manifest = try SnapshotStore(path: path).manifest()
     manifest.sets[0][0].form = form
     manifest.segments[manifest.sets[0][0].place.segment].setCounts[1] = 1_000
     try Data(manifest.encoded()).write(to: URL(fileURLWithPath: path))
@@ -337,6 +337,69 @@ struct SnapshotRefusalTests {
     #expect(try folder.names().count == 5)
   }
 
+  /// A file that begins with some bytes and has 4 TiB, nearly none of which are on the disk.
+  private func longFile(_ name: String, _ start: [UInt8]) throws -> String {
+    let path = try folder.write(start, to: name)
+    let handle = try #require(FileHandle(forWritingAtPath: path))
+    try handle.truncate(atOffset: Self.longFileBytes)
+    try handle.close()
+    return path
+  }
+
+  private static let longFileBytes: UInt64 = 1 << 42
+
+  private func header(version: Int = SnapshotManifest.version, length: UInt64) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.append(bytes: SnapshotManifest.magic)
+    writer.append(UInt32(version))
+    writer.append(UInt32(1))
+    writer.append(length)
+    writer.append(UInt64(7))
+    return writer.bytes
+  }
+
+  @Test("when it is longer than memory, by its first bytes or before any other is read")
+  func longFiles() throws {
+    let target = try Target()
+    let length = Self.longFileBytes
+    let text = try longFile("text", Array("precious".utf8))
+    #expect(target.error(text) == .notSnapshot(path: text))
+    #expect(throws: SnapshotError.notSnapshot(path: text)) {
+      try SnapshotStore(path: text).attachment()
+    }
+    #expect(throws: SnapshotError.notSnapshot(path: text)) {
+      try SnapshotStore(path: text).save(target.harness.cache)
+    }
+    let later = try longFile("later", header(version: 9, length: length))
+    #expect(target.error(later) == .version(path: later, received: 9, allowed: 3))
+    let other = try longFile("other", header(length: 1_000))
+    #expect(
+      target.error(other)
+        == .damaged(path: other, offset: 16, reason: "the file has \(length) bytes of 1000"))
+    // What it says of itself is true, and nobody has the memory.
+    let honest = try longFile("honest", header(length: length))
+    #expect(
+      target.error(honest)
+        == .file(.outOfMemory(byteCount: Int(length), placement: .anywhere)))
+    #expect(target.isUnchanged)
+  }
+
+  @Test("when its length is not the one that it says", arguments: [-1, 1, 1 << 40])
+  func otherLength(difference: Int) throws {
+    let files = try save()
+    var manifest = try bytes(files.manifest)
+    let length = UInt64(manifest.count + difference)
+    manifest.replaceSubrange(0..<SnapshotManifest.headerBytes, with: header(length: length))
+    try Data(manifest).write(to: URL(fileURLWithPath: path))
+    let target = try Target()
+    #expect(
+      target.error(path)
+        == .damaged(
+          path: path, offset: 16,
+          reason: "the file has \(manifest.count) bytes of \(length)"))
+    #expect(target.isUnchanged)
+  }
+
   @Test("when a file of pages is missing")
   func missingPages() throws {
     let files = try save()
@@ -358,7 +421,9 @@ struct SnapshotRefusalTests {
         target.error(path)
       }
       if let error {
-        guard case .cache(.refused) = error else {
+        switch error {
+        case .cache(.refused), .file(.outOfMemory): break
+        default:
           Issue.record("\(error)")
           return
         }

@@ -1,3 +1,5 @@
+package import Memory
+
 /// Takes apart what a `ByteWriter` has put together; bytes from elsewhere may be anything.
 package struct ByteReader: Sendable {
   /// What is wrong, and at which byte.
@@ -6,7 +8,12 @@ package struct ByteReader: Sendable {
     package var reason: String
   }
 
-  private let bytes: [UInt8]
+  private enum Source: Sendable {
+    case array([UInt8])
+    case file(FileContent)
+  }
+
+  private let source: Source
   package private(set) var offset: Int
   private let end: Int
 
@@ -15,7 +22,16 @@ package struct ByteReader: Sendable {
   /// - Precondition: The range lies inside.
   package init(_ bytes: [UInt8], in range: Range<Int>) {
     precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count)
-    self.bytes = bytes
+    source = .array(bytes)
+    (offset, end) = (range.lowerBound, range.upperBound)
+  }
+
+  /// Reads a part of what is in memory of a file.
+  ///
+  /// - Precondition: The range lies inside.
+  package init(_ content: FileContent, in range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= content.byteCount)
+    source = .file(content)
     (offset, end) = (range.lowerBound, range.upperBound)
   }
 
@@ -30,11 +46,20 @@ package struct ByteReader: Sendable {
   ) throws(Defect) -> Value {
     let size = MemoryLayout<Value>.size
     guard end - offset >= size else { throw defect("it ends here") }
+    defer { offset += size }
+    return switch source {
+    case .array(let bytes): Self.integer(in: bytes.span, at: offset)
+    case .file(let content): content.withSpan { Self.integer(in: $0, at: offset) }
+    }
+  }
+
+  private static func integer<Value: FixedWidthInteger>(
+    in bytes: Span<UInt8>, at offset: Int
+  ) -> Value {
     var value: Value = 0
-    for byte in 0..<size {
+    for byte in 0..<MemoryLayout<Value>.size {
       value |= Value(truncatingIfNeeded: bytes[offset + byte]) << Value(8 * byte)
     }
-    offset += size
     return value
   }
 
@@ -65,7 +90,10 @@ package struct ByteReader: Sendable {
   package mutating func block() throws(Defect) -> [UInt8] {
     let count = try count("bytes", ofBytes: 1)
     defer { offset += count }
-    return Array(bytes[offset..<offset + count])
+    return switch source {
+    case .array(let bytes): Array(bytes[offset..<offset + count])
+    case .file(let content): content.array(in: offset..<offset + count)
+    }
   }
 
   package mutating func text() throws(Defect) -> String {

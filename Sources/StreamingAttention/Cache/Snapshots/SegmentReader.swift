@@ -9,7 +9,7 @@ struct SegmentReader: Sendable {
   /// The same file, opened once for each worker: the system reads ahead for each of them.
   private let files: [ReadableFile]
   /// `[shelf]`, the bytes of its records.
-  private var records: [[UInt8]] = []
+  private var records: [FileContent] = []
 
   /// Opens a file and reads its header and its records.
   init(
@@ -39,7 +39,7 @@ struct SegmentReader: Sendable {
     for shelf in layout.setCounts.indices {
       records.append(
         try SnapshotError.reading { () throws(MemoryError) in
-          try file.bytes(in: layout.records(ofShelf: shelf))
+          try FileContent(of: file, in: layout.records(ofShelf: shelf))
         })
     }
   }
@@ -52,13 +52,13 @@ struct SegmentReader: Sendable {
   ) throws(SnapshotError) -> [PageRecord] {
     let columns = layout.pageBytes[shelf].count
     let start = set * columns * SegmentLayout.recordBytes
-    let bytes = Array(records[shelf][start..<start + columns * SegmentLayout.recordBytes])
-    guard Checksum.of(bytes) == checksum else {
+    let range = start..<start + columns * SegmentLayout.recordBytes
+    guard records[shelf].checksum(of: range) == checksum else {
       throw .damaged(
         path: path, offset: layout.recordStarts[shelf] + start,
         reason: "wrong checksum of what describes page set \(set)")
     }
-    var reader = ByteReader(bytes)
+    var reader = ByteReader(records[shelf], in: range)
     var record: [PageRecord] = []
     do throws(ByteReader.Defect) {
       for _ in 0..<columns { record.append(try PageRecord(&reader)) }

@@ -1,37 +1,20 @@
 import Memory
 
 extension SnapshotManifest {
-  /// The number of the snapshot that a file begins with; nil for anything but a snapshot of this version.
-  static func id(ofHeader bytes: [UInt8]) -> UInt64? {
-    guard bytes.count >= headerBytes, Array(bytes[..<8]) == magic else { return nil }
-    var reader = ByteReader(bytes, in: 8..<headerBytes)
-    guard let found = try? reader.integer(UInt32.self), found == version else { return nil }
-    _ = try? reader.integer(UInt32.self)
-    _ = try? reader.integer(UInt64.self)
-    return try? reader.integer(UInt64.self)
-  }
-
-  /// Takes a file apart; whatever is wrong with it, the error says.
-  init(decoding bytes: [UInt8], path: String) throws(SnapshotError) {
-    guard bytes.count >= 8, Array(bytes[..<8]) == Self.magic else {
-      throw .notSnapshot(path: path)
-    }
-    var reader = ByteReader(bytes, in: 8..<bytes.count)
-    if let version = try? reader.integer(UInt32.self), version != Self.version {
-      throw .version(path: path, received: Int(version), allowed: Self.version)
-    }
+  /// Takes a whole file apart; whatever is wrong with it, the error says.
+  init(decoding content: FileContent, path: String) throws(SnapshotError) {
+    let end = content.byteCount - 8
+    let header = try Header(
+      content.array(in: 0..<min(content.byteCount, Self.headerBytes)), path: path)
+    try header.check(byteCount: content.byteCount, path: path)
+    id = header.id
+    let poolCount = header.poolCount
     do throws(ByteReader.Defect) {
-      let poolCount = Int(try reader.integer(UInt32.self))
-      let length = try reader.integer(UInt64.self)
-      guard length == UInt64(bytes.count), bytes.count >= Self.headerBytes + 8 else {
-        throw reader.defect("the file has \(bytes.count) bytes of \(length)")
+      var sum = ByteReader(content, in: end..<content.byteCount)
+      guard try sum.integer() == content.checksum(of: 0..<end) else {
+        throw sum.defect("wrong checksum")
       }
-      id = try reader.integer(UInt64.self)
-      var sum = ByteReader(bytes, in: bytes.count - 8..<bytes.count)
-      // SAFETY: the range was just checked; the checksum only reads it.
-      let expected = unsafe Checksum.of(bytes.span.bytes.extracting(0..<bytes.count - 8))
-      guard try sum.integer(UInt64.self) == expected else { throw sum.defect("wrong checksum") }
-      var body = ByteReader(bytes, in: reader.offset..<bytes.count - 8)
+      var body = ByteReader(content, in: Self.headerBytes..<end)
       (layers, frequencies) = try Self.layers(&body)
       let segmentCount = try body.count("files of pages", ofBytes: 8 + 16 * poolCount)
       guard segmentCount <= Self.mostSegments else {

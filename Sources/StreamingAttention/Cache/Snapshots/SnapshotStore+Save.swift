@@ -101,19 +101,15 @@ extension SnapshotStore {
   ///
   /// Throws `notSnapshot` for another file; an empty one may be replaced.
   private func replacedSnapshot() throws(SnapshotError) -> UInt64? {
-    do throws(MemoryError) {
-      let file = try ReadableFile(path: names.target)
-      guard file.byteCount > 0 else { return nil }
-      let header = try file.bytes(
-        in: 0..<min(file.byteCount, SnapshotManifest.headerBytes))
-      if let id = SnapshotManifest.id(ofHeader: header) { return id }
-      let magic = SnapshotManifest.magic
-      if header.count >= magic.count, Array(header[..<magic.count]) == magic { return nil }
+    do throws(SnapshotError) {
+      let start = try openManifest().start
+      return start.isEmpty ? nil : try SnapshotManifest.Header(start, path: path).id
     } catch {
-      if case .notFound = error { return nil }
-      throw .file(error)
+      switch error {
+      case .notFound, .version, .damaged: return nil
+      default: throw error
+      }
     }
-    throw .notSnapshot(path: path)
   }
 
   /// Whether the files of the last snapshot are all there and as long as they were.

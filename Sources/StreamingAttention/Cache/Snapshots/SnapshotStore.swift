@@ -52,17 +52,29 @@ public final class SnapshotStore {
     return try manifest().attachment
   }
 
-  /// Reads the manifest; throws `notFound` where there is none.
-  func manifest() throws(SnapshotError) -> SnapshotManifest {
-    let bytes: [UInt8]
+  /// Opens the manifest and reads its first bytes: all that is read of a file that is no snapshot.
+  ///
+  /// Throws `notFound` where there is none.
+  func openManifest() throws(SnapshotError) -> (file: ReadableFile, start: [UInt8]) {
     do throws(MemoryError) {
       let file = try ReadableFile(path: names.target)
-      bytes = try file.bytes(in: 0..<file.byteCount)
+      let start = try file.bytes(in: 0..<min(file.byteCount, SnapshotManifest.headerBytes))
+      return (file, start)
     } catch {
       if case .notFound = error { throw .notFound(path: path) }
       throw SnapshotError(reading: error)
     }
-    return try SnapshotManifest(decoding: bytes, path: path)
+  }
+
+  /// Reads the manifest; throws `notFound` where there is none.
+  func manifest() throws(SnapshotError) -> SnapshotManifest {
+    let (file, start) = try openManifest()
+    let header = try SnapshotManifest.Header(start, path: path)
+    try header.check(byteCount: file.byteCount, path: path)
+    let content = try SnapshotError.reading { () throws(MemoryError) in
+      try FileContent(of: file, in: 0..<file.byteCount)
+    }
+    return try SnapshotManifest(decoding: content, path: path)
   }
 }
 
