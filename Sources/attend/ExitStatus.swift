@@ -1,3 +1,5 @@
+import Glibc
+
 /// How the command ends, after sysexits.h.
 enum ExitStatus: Int32 {
   case success = 0
@@ -8,6 +10,13 @@ enum ExitStatus: Int32 {
   case outOfResources = 71
   case inputOutput = 74
   case interrupted = 130
+}
+
+extension ExitStatus {
+  /// How reading a file for input ends that the system refused; that too many files are open is not the file's fault.
+  init(readingFailed number: Int32) {
+    self = number == EMFILE || number == ENFILE ? .inputOutput : .missingFile
+  }
 }
 
 /// Why a command ended early: one line for standard error, and the status.

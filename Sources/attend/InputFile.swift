@@ -40,7 +40,8 @@ enum InputFile {
   }
 
   private static func failure(_ path: String) -> CommandFailure {
+    let errno = errno
     let reason = errno == ENOENT ? "no such file" : systemMessage(errno)
-    return CommandFailure(.missingFile, "\(path): \(reason)")
+    return CommandFailure(ExitStatus(readingFailed: errno), "\(path): \(reason)")
   }
 }

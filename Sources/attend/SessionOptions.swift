@@ -123,6 +123,7 @@ extension CommandFailure {
       case .notFound: .missingFile
       case .file(.unwritable), .file(.refused): .inputOutput
       case .file(.outOfMemory), .cache: .outOfResources
+      case .file(.unreadable(_, let number)): ExitStatus(readingFailed: number)
       case .file: .missingFile
       case .notSnapshot, .version, .damaged, .shape, .frequencies: .badData
       case .cancelled: .interrupted

@@ -84,6 +84,18 @@ struct SessionFileTests {
     #expect(try generate(["--max-tokens", "2", "--session", path]).exitStatus == 0)
   }
 
+  @Test("goes on with more threads than files may be open")
+  func descriptors() throws {
+    let options = ["--max-tokens", "1", "--session", path]
+    _ = try generate(["--prompt", "One"] + options)
+    let command = [Attend.path, "generate", try Models.smolLM2(), "--threads", "200"] + options
+    let process = try ChildProcess(
+      path: "/bin/bash", arguments: ["-c", "ulimit -n 64; exec \"$0\" \"$@\""] + command)
+    process.closeInput()
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
+  }
+
   @Test("what cannot be used or written says so, by its status too")
   func failures() throws {
     let text = try folder.write("not a session", to: "text")

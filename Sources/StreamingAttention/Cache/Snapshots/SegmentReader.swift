@@ -6,25 +6,23 @@ struct SegmentReader: Sendable {
   let layout: SegmentLayout
   private static let aheadBytes = 4 << 20
 
-  /// The same file, opened once for each worker: the system reads ahead for each of them.
-  private let files: [ReadableFile]
+  /// Opened once for all workers: they read at places of their own, and say themselves what is to be read ahead.
+  private let file: ReadableFile
   /// `[shelf]`, the bytes of its records.
   private var records: [FileContent] = []
 
   /// Opens a file and reads its header and its records.
   init(
-    _ path: String, _ segment: SnapshotManifest.Segment, of pools: [PagePool], workerCount: Int
+    _ path: String, _ segment: SnapshotManifest.Segment, of pools: [PagePool]
   ) throws(SnapshotError) {
     guard let layout = SegmentLayout(pools, setCounts: segment.setCounts) else {
       throw .damaged(path: path, offset: 0, reason: "\(segment.setCounts) page sets")
     }
     self.layout = layout
-    files = try SnapshotError.reading { () throws(MemoryError) in
-      var files: [ReadableFile] = []
-      for _ in 0..<workerCount { files.append(try ReadableFile(path: path)) }
-      return files
+    let file = try SnapshotError.reading { () throws(MemoryError) in
+      try ReadableFile(path: path)
     }
-    let file = files[0]
+    self.file = file
     guard file.byteCount == layout.byteCount else {
       throw .damaged(
         path: path, offset: min(file.byteCount, layout.byteCount),
@@ -44,7 +42,7 @@ struct SegmentReader: Sendable {
     }
   }
 
-  private var path: String { files[0].path }
+  private var path: String { file.path }
 
   /// The records of a set, one for each column; throws unless they have the checksum.
   func record(
@@ -70,14 +68,14 @@ struct SegmentReader: Sendable {
 
   /// Fills memory with the pages of consecutive sets, and compares each with its checksum.
   func read(
-    shelf: Int, column: Int, sets: Range<Int>, into bytes: inout MutableRawSpan, worker: Int,
+    shelf: Int, column: Int, sets: Range<Int>, into bytes: inout MutableRawSpan,
     checksums: (Int) -> UInt64
   ) throws(SnapshotError) {
     let offset = layout.pageOffset(shelf: shelf, column: column, set: sets.lowerBound)
     // Pages are read in the order of the file: the disk is kept busy while these are checked.
     let ahead = offset + Self.aheadBytes
-    files[worker].expect(ahead..<ahead + bytes.byteCount)
-    do throws(MemoryError) { try files[worker].read(at: offset, into: &bytes) } catch {
+    file.expect(ahead..<ahead + bytes.byteCount)
+    do throws(MemoryError) { try file.read(at: offset, into: &bytes) } catch {
       throw SnapshotError(reading: error)
     }
     let pageBytes = layout.pageBytes[shelf][column]

@@ -40,7 +40,7 @@ extension SnapshotStore {
     for segment in manifest.segments {
       readers.append(
         try SegmentReader(
-          names.pages(segment.id), segment, of: cache.pools, workerCount: workers.count))
+          names.pages(segment.id), segment, of: cache.pools))
     }
     let restoration = try SnapshotError.wrapping { () throws(CacheError) in
       try CacheRestoration(manifest, in: cache)
@@ -92,10 +92,10 @@ extension SnapshotStore {
       nonisolated(unsafe) let pool = pool
       let isWhole = unsafe workers.forEachIndex(
         below: pool.layers.count, cancellation: cancellation
-      ) { layer, worker in
+      ) { layer, _ in
         guard failure.withLock({ $0 == nil }) else { return }
         do throws(SnapshotError) {
-          try unsafe run.read(layer: layer, of: pool, worker: worker, cancellation)
+          try unsafe run.read(layer: layer, of: pool, cancellation)
         } catch {
           failure.withLock { $0 = $0 ?? error }
         }
@@ -157,7 +157,7 @@ private struct PageRun: Sendable {
 
   /// Reads the pages of all KV heads of a layer, neighbours in the file and in memory at once.
   func read(
-    layer: Int, of pool: PagePool, worker: Int, _ cancellation: CancellationFlag?
+    layer: Int, of pool: PagePool, _ cancellation: CancellationFlag?
   ) throws(SnapshotError) {
     let first = pool.firstColumns[layer]
     for column in first..<first + pool.headCounts[layer] {
@@ -185,8 +185,7 @@ private struct PageRun: Sendable {
         var span = unsafe run.mutableBytes
         let from = index
         try readers[place.segment].read(
-          shelf: shelf, column: column, sets: place.number..<place.number + count, into: &span,
-          worker: worker
+          shelf: shelf, column: column, sets: place.number..<place.number + count, into: &span
         ) { checksums[order[from + $0] * pool.columnCount + column] }
         index += count
       }
