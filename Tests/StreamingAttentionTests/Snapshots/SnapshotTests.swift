@@ -250,6 +250,32 @@ struct SnapshotTests {
     #expect(forms == [true, false, true, true, true, true, false, false])
   }
 
+  @Test("know which sequences have given up tokens, by keep or by an eviction")
+  func evicting() throws {
+    let harness = try OperationHarness(seed: 3)
+    let cache = harness.cache
+    let sequences = try (0..<3).map { _ in try cache.makeSequence() }
+    _ = try harness.append(sequences.map { ($0, 400) })
+    try cache.keep(first: 0, last: 150, of: sequences[0])
+    let layer = try #require(cache.layers.firstIndex { $0.retention == .everything })
+    try cache.evict(pages: [1], from: sequences[1], layer: layer)
+    func restored() throws -> [Bool] {
+      let other = try harness.another()
+      return try SnapshotStore(path: path).restore(into: other.cache).sequences.map {
+        try other.cache.state(of: $0).isEvicting
+      }
+    }
+    let store = SnapshotStore(path: path)
+    try store.save(cache)
+    try expectRestored(harness, sequences, from: store)
+    #expect(try restored() == [true, true, false])
+    // A file that does not say it itself.
+    var manifest = try store.manifest()
+    for index in manifest.sequences.indices { manifest.sequences[index].isEvicting = false }
+    try folder.write(manifest.encoded(), to: "cache")
+    #expect(try restored() == [false, true, false])
+  }
+
   @Test("are written whole again once another store has replaced them")
   func replacedByAnother() throws {
     let harness = try OperationHarness(seed: 0)

@@ -44,6 +44,7 @@ struct SnapshotTwin {
       [$0.startPosition, $0.nextPosition, $0.length, $0.sinkCount, $0.reservedTokens]
     }
     if counters[0] != counters[1] { return "\(counters)" }
+    if own.isEvicting != copy.isEvicting { return "evicting: \(copy.isEvicting)" }
     if own.rotation != copy.rotation { return "\(copy.rotation), not \(own.rotation)" }
     let pins = [own, copy].map { state in
       (0..<state.pins.rangeCount).map { state.pins[$0] }

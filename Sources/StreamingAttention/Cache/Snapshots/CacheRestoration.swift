@@ -136,13 +136,13 @@ final class CacheRestoration {
     state.nextPosition = sequence.nextPosition
     state.sinkCount = sequence.sinkCount
     state.rotation = sequence.rotation
+    state.isEvicting = sequence.isEvicting
     for (number, stored) in sequence.tables.enumerated() {
       let table = state.tables[number]
       table.nextNumber = stored.nextNumber
       table.pagesWritten = stored.pagesWritten
       table.isRewound = stored.isRewound
       table.hasEvicted = stored.hasEvicted
-      if stored.hasEvicted { state.isEvicting = true }
       table.pageEpoch = sequence.rotation.pageEpoch
       for var entry in stored.entries {
         entry.page = numbers[number][Int(entry.page)]

@@ -139,6 +139,7 @@ extension SnapshotManifest.Sequence {
     length = state.length
     sinkCount = state.sinkCount
     rotation = state.rotation
+    isEvicting = state.isEvicting
     pins = (0..<state.pins.rangeCount).map { state.pins[$0] }
     for (number, table) in state.tables.enumerated() {
       var stored = SnapshotManifest.Table(

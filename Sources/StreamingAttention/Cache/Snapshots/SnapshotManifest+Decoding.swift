@@ -110,9 +110,10 @@ extension SnapshotManifest {
       "the number of tokens", in: 0...min(sequence.nextPosition, Int(Int32.max)))
     sequence.sinkCount = try body.number("the number of sinks", in: 0...sequence.length)
     let epoch = try body.number("the epoch", in: 1...Int(Int32.max))
-    let keys = try body.number("the way of turning", in: 0...1)
+    let state = try body.number("the way of turning, and whether it evicts,", in: 0...3)
     sequence.rotation = SequenceRotation(
-      epoch: epoch, keys: keys == 1 ? .whenRead : .whenStored)
+      epoch: epoch, keys: state & 1 != 0 ? .whenRead : .whenStored)
+    sequence.isEvicting = state & 2 != 0
     for _ in 0..<(try body.count("pins", ofBytes: 16)) {
       // Ranges in order that do not touch.
       let lowest = sequence.pins.last.map { $0.upperBound + 1 } ?? 0
@@ -121,7 +122,11 @@ extension SnapshotManifest {
       let end = try body.number("a pin's end", in: start + 1...sequence.length)
       sequence.pins.append(start..<end)
     }
-    for _ in 0..<tableCount { sequence.tables.append(try table(&body)) }
+    for _ in 0..<tableCount {
+      let table = try table(&body)
+      if table.hasEvicted { sequence.isEvicting = true }
+      sequence.tables.append(table)
+    }
     return sequence
   }
 

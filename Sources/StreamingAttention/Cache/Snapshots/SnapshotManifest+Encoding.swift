@@ -65,7 +65,8 @@ extension SnapshotManifest {
     body.append(number: sequence.length)
     body.append(number: sequence.sinkCount)
     body.append(number: sequence.rotation.epoch)
-    body.append(UInt64(sequence.rotation.keys == .whenRead ? 1 : 0))
+    body.append(
+      UInt64((sequence.rotation.keys == .whenRead ? 1 : 0) | (sequence.isEvicting ? 2 : 0)))
     body.append(UInt64(sequence.pins.count))
     for pin in sequence.pins {
       body.append(number: pin.lowerBound)

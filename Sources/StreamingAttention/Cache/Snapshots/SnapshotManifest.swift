@@ -45,6 +45,8 @@ struct SnapshotManifest: Sendable {
     var length = 0
     var sinkCount = 0
     var rotation = SequenceRotation.standard
+    /// Whether tokens have been given up by `keep` or an eviction; files from before this was kept say so of evictions only.
+    var isEvicting = false
     var pins: [Range<Int>] = []
     /// One for each pool.
     var tables: [Table] = []
