@@ -59,6 +59,8 @@ public actor Session {
   ///   - keyType: How keys are cached.
   ///   - valueType: How values are cached.
   ///   - fullPrecision: What a quantised cache keeps in 16 bits beside the newest pages.
+  ///   - memoryLimit: The most page memory in bytes, above 0; what the machine allows if nil. A step that needs more throws, and the
+  ///     session is as it was before it.
   ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
   ///   - extensionStart: Tokens after which the session goes on with the model's extended rotation; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
@@ -68,7 +70,7 @@ public actor Session {
   public init(
     model: DecoderModel, tokenizer: Tokenizer, keyType: ElementType = .float16,
     valueType: ElementType = .float16, fullPrecision: FullPrecision = .sinks,
-    maximumContext: Int? = nil,
+    memoryLimit: Int? = nil, maximumContext: Int? = nil,
     extensionStart: Int? = nil, alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon,
     sampling: Sampling = .greedy,
     workers: Workers = .shared
@@ -78,7 +80,7 @@ public actor Session {
       let decoder = try Decoder(
         model: model, keyType: keyType, valueType: valueType, maximumContext: context,
         extensionStart: extensionStart, alibiEpsilon: alibiEpsilon, workers: workers,
-        fullPrecision: fullPrecision)
+        memoryLimit: memoryLimit, fullPrecision: fullPrecision)
       sequence = try decoder.makeSequence()
       self.decoder = decoder
     } catch {

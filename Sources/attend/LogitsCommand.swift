@@ -77,7 +77,7 @@ enum LogitsRun {
         model: model, keyType: options.keyType, valueType: options.valueType,
         maximumContext: ids.count, extensionStart: options.extensionStart,
         alibiEpsilon: options.alibiEpsilon, workers: options.workers,
-        fullPrecision: options.fullPrecision)
+        memoryLimit: options.memoryLimit, fullPrecision: options.fullPrecision)
     }
     let sequence = try CommandFailure.wrapping { () throws(ModelError) in try decoder.makeSequence()
     }

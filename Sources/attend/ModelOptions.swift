@@ -1,6 +1,8 @@
+import Benchmarking
 import ModelFiles
 import Models
 import StreamingAttention
+import Stress
 
 /// The options of every command that runs a model, and what they make.
 struct ModelOptions {
@@ -20,6 +22,10 @@ struct ModelOptions {
     Option(
       "--full-precision-last", "N",
       "With int8 or int4: so do the last N tokens; the two newest pages always do. Default: 0."),
+    Option(
+      "--memory-limit", "BYTES",
+      "Page memory that the cache may commit, such as 512M or 8G. Default: 90 % of what is available."
+    ),
     Option(
       "--threads", "N",
       "Threads that compute, 1 to 1024. Default: one for each CPU that this process may use."),
@@ -48,6 +54,8 @@ struct ModelOptions {
   var valueType: ElementType
   /// What a quantised cache keeps in 16 bits.
   var fullPrecision: FullPrecision
+  /// The most page memory in bytes; what the machine allows if nil.
+  var memoryLimit: Int?
   var alibiEpsilon: Float
   var workers: Workers
   var instructionSet: InstructionSet
@@ -100,6 +108,7 @@ struct ModelOptions {
       }
     }
     instructionSet = try Self.instructionSet()
+    memoryLimit = try Self.memoryLimit(arguments, instructionSet)
     workers = threads.map { Workers(count: $0) } ?? .shared
   }
 
@@ -118,6 +127,22 @@ struct ModelOptions {
     if let first { precision.first = first }
     if let last { precision.last = last }
     return precision
+  }
+
+  /// Bytes as `attend stress` reads them, and refuses them.
+  private static func memoryLimit(
+    _ arguments: Arguments, _ instructionSet: InstructionSet
+  ) throws(CommandFailure) -> Int? {
+    let name = "--memory-limit"
+    guard let text = arguments.text(name) else { return nil }
+    do throws(BenchmarkError) {
+      return try StressOptions(
+        preset: StressPreset.growth.rawValue, values: [name: text], threads: 1,
+        instructionSet: instructionSet
+      ).memoryLimit
+    } catch {
+      throw CommandFailure(error)
+    }
   }
 
   /// The scaling that takes the place of the file's, if any.

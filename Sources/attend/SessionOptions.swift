@@ -80,7 +80,8 @@ struct SessionOptions {
     do throws(GenerationError) {
       return try Session(
         model: decoder, tokenizer: tokenizer, keyType: model.keyType, valueType: model.valueType,
-        fullPrecision: model.fullPrecision, maximumContext: context,
+        fullPrecision: model.fullPrecision, memoryLimit: model.memoryLimit,
+        maximumContext: context,
         extensionStart: model.extensionStart,
         alibiEpsilon: model.alibiEpsilon, sampling: sampling,
         workers: model.workers)

@@ -30,6 +30,10 @@ struct UsageTests {
       ["stress", "ragged", "--full-precision-last", "64"],
       ["bench", "model", "file", "--full-precision-first", "64"],
       ["bench", "decode", "--key-type", "int8", "--full-precision-first", "64"],
+      ["generate", "model", "--prompt", "a", "--memory-limit", "0"],
+      ["generate", "model", "--prompt", "a", "--memory-limit", "1.5G"],
+      ["chat", "model", "--memory-limit", "-1M"], ["chat", "model", "--memory-limit", ""],
+      ["logits", "model", "--token-ids", "ids", "--memory-limit", "8388608T"],
       ["generate", "model", "--prompt", "a", "--extend-at", "100"],
       [
         "generate", "model", "--prompt", "a", "--rope-scaling", "linear", "--rope-factor", "2",
@@ -73,6 +77,7 @@ struct UsageTests {
       for name in ["--full-precision-first", "--full-precision-last"] {
         #expect(outcome.text.contains(name))
       }
+      #expect(outcome.text.contains("--memory-limit") == (command != "bench"))
     }
   }
 
