@@ -11,7 +11,7 @@ enum Attend {
     signal(SIGPIPE, SIG_IGN)
     LostPages.report()
     let interrupts = Interrupt.listen()
-    defer { interrupts.cancel() }
+    defer { interrupts.forEach { $0.cancel() } }
     let words = Array(CommandLine.arguments.dropFirst())
     do throws(CommandFailure) {
       try await run(words)
@@ -22,7 +22,8 @@ enum Attend {
         let subject = known.map { "attend \($0.name)" } ?? "attend"
         Terminal.note("see '\(subject) --help'")
       }
-      exit(error.status.rawValue)
+      let status = error.status == .interrupted ? Interrupt.status : error.status
+      exit(status.rawValue)
     }
   }
 

@@ -9,7 +9,10 @@ enum ExitStatus: Int32 {
   case software = 70
   case outOfResources = 71
   case inputOutput = 74
+  /// By Control-C, or in between by whichever signal it was: ``Interrupt/status`` tells them apart at the end.
   case interrupted = 130
+  /// By SIGTERM.
+  case terminated = 143
 }
 
 extension ExitStatus {

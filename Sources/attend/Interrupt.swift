@@ -3,42 +3,67 @@ import Glibc
 import StreamingAttention
 import Synchronization
 
-/// Control-C: stops what can be stopped and undone, and ends the process at once where nothing of the kind is running.
+/// Control-C and SIGTERM: stop what can be stopped and undone, and end the process at once where nothing of the kind is running.
 enum Interrupt {
-  /// Set by the first interrupt that found something to stop.
+  /// Set by the first signal that found something to stop.
   static let flag = CancellationFlag()
 
-  private static let stop = Mutex<(@Sendable () -> Void)?>(nil)
+  private struct State: Sendable {
+    var stop: (@Sendable () -> Void)?
+    /// What has set `flag`.
+    var signal: Int32?
+  }
 
-  /// From now on an interrupt sets `flag` and calls `body`; a second one ends the process.
+  private static let state = Mutex(State())
+
+  /// From now on a signal sets `flag` and calls `body`; a second one ends the process.
   ///
   /// `body` may come too early for work that has yet to be made: look at `flag` once it is.
-  static func begin(_ body: @escaping @Sendable () -> Void) { stop.withLock { $0 = body } }
+  static func begin(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.stop = body } }
 
-  /// From now on an interrupt ends the process again; throws if one has come since `begin`.
+  /// From now on a signal ends the process again; throws if one has come since `begin`.
   static func end() throws(CommandFailure) {
-    stop.withLock { $0 = nil }
+    state.withLock { $0.stop = nil }
     if flag.isCancelled { throw CommandFailure(.interrupted, message) }
   }
 
   /// Begins to listen, for as long as the result lives; call once, early.
-  static func listen() -> any DispatchSourceSignal {
-    signal(SIGINT, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-    source.setEventHandler {
-      let isHandled = stop.withLock { stop in
-        guard let stop, !flag.isCancelled else { return false }
-        flag.cancel()
-        stop()
-        return true
-      }
-      guard !isHandled else { return }
-      Terminal.note("attend: \(message)")
-      _exit(ExitStatus.interrupted.rawValue)
+  static func listen() -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { receive(number) }
+      source.activate()
+      return source
     }
-    source.activate()
-    return source
   }
 
-  static let message = "interrupted"
+  private static func receive(_ signal: Int32) {
+    let isHandled = state.withLock { state in
+      guard let stop = state.stop, state.signal == nil else { return false }
+      state.signal = signal
+      flag.cancel()
+      stop()
+      return true
+    }
+    guard !isHandled else { return }
+    Terminal.note("attend: \(message(of: signal))")
+    _exit(status(of: signal).rawValue)
+  }
+
+  /// What the signal that has set `flag` is called.
+  static var message: String { message(of: received) }
+
+  /// How the command ends that the signal has stopped.
+  static var status: ExitStatus { status(of: received) }
+
+  private static var received: Int32 { state.withLock { $0.signal ?? SIGINT } }
+
+  private static func message(of signal: Int32) -> String {
+    signal == SIGTERM ? "terminated" : "interrupted"
+  }
+
+  private static func status(of signal: Int32) -> ExitStatus {
+    signal == SIGTERM ? .terminated : .interrupted
+  }
 }

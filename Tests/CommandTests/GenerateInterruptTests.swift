@@ -5,15 +5,16 @@ import Testing
 /// Control-C at every stage of a run.
 @Suite("Interrupts", .serialized)
 struct GenerateInterruptTests {
-  /// Sends an interrupt and checks that the command ends by it, soon and saying so.
+  /// Sends a signal and checks that the command ends by it, soon and saying so.
   @discardableResult
-  private func interrupt(_ process: ChildProcess) -> Outcome {
+  private func interrupt(_ process: ChildProcess, by signal: Int32 = SIGINT) -> Outcome {
     let sent = ContinuousClock.now
-    process.send(SIGINT)
+    process.send(signal)
     let outcome = process.wait()
-    #expect(outcome.exitStatus == 130)
+    #expect(outcome.exitStatus == (signal == SIGTERM ? 143 : 130))
     #expect(ContinuousClock.now - sent < .milliseconds(500))
-    #expect(outcome.errorLines.last == "attend: interrupted", "\(outcome.errorText)")
+    let word = signal == SIGTERM ? "terminated" : "interrupted"
+    #expect(outcome.errorLines.last == "attend: \(word)", "\(outcome.errorText)")
     return outcome
   }
 
@@ -49,24 +50,26 @@ struct GenerateInterruptTests {
     #expect(outcome.output.isEmpty)
   }
 
-  @Test("in an answer, its text ends with a line end of its own", arguments: ["generate", "chat"])
-  func inTheAnswer(command: String) throws {
+  @Test(
+    "in an answer, its text ends with a line end of its own", arguments: ["generate", "chat"],
+    [SIGINT, SIGTERM])
+  func inTheAnswer(command: String, signal: Int32) throws {
     let process = try Attend.start(
       [command, try Models.smolLM2(), "--max-tokens", "4000"]
         + (command == "generate" ? ["--prompt", "Count: 1, 2, 3, 4,"] : []))
     process.write("Write a long story about a parrot.\n")
     #expect(process.waitForOutput { $0.count > 20 })
-    let outcome = interrupt(process)
+    let outcome = interrupt(process, by: signal)
     #expect(outcome.text.count > 20)
     #expect(outcome.text.hasSuffix("\n"))
   }
 
-  @Test("while chat waits for a line, it ends at once")
-  func waiting() throws {
+  @Test("while chat waits for a line, it ends at once", arguments: [SIGINT, SIGTERM])
+  func waiting(signal: Int32) throws {
     let process = try Attend.start(["chat", try Models.smolLM2(), "--max-tokens", "3"])
     process.write("Hello\n")
     #expect(process.waitForOutput { $0.last == UInt8(ascii: "\n") })
-    let outcome = interrupt(process)
+    let outcome = interrupt(process, by: signal)
     #expect(outcome.text.count { $0 == "\n" } == 1)
   }
 }

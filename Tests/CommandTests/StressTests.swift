@@ -110,6 +110,21 @@ struct StressTests {
     #expect((object["steps"] as? Int ?? 0) > 0 && object["checksFailed"] as? Int == 0)
   }
 
+  @Test("a signal lets snapshot remove its folder", arguments: [SIGINT, SIGTERM])
+  func signals(signal: Int32) throws {
+    let folder = try TemporaryFolder()
+    let process = try Attend.start(
+      ["stress", "snapshot", "--minutes", "10", "--kills", "0", "--context", "600"] + Self.small,
+      environment: ["TMPDIR": folder.path])
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try folder.names().isEmpty, ContinuousClock.now < deadline { usleep(10_000) }
+    #expect(try folder.names().count == 1)
+    process.send(signal)
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == (signal == SIGTERM ? 143 : 130), "\(outcome.errorText)")
+    #expect(try folder.names().isEmpty)
+  }
+
   @Test("memory that ends growth is an end like another; where nothing fits it is 71")
   func memory() throws {
     let grown = try object(
