@@ -108,7 +108,8 @@ let package = Package(
       name: "NUMACheck", dependencies: ["StreamingAttention", "Memory"], path: "Tests/NUMACheck",
       swiftSettings: strict),
     tests("Support"),
-    tests("attend", ["attend", "Benchmarking", "Memory", "StreamingAttention", "Stress"]),
+    tests(
+      "attend", ["attend", "Benchmarking", "Memory", "ModelFiles", "StreamingAttention", "Stress"]),
     tests("Tokenization", ["Tokenization", "ModelFiles"]),
     tests("ModelFiles", ["ModelFiles", "Memory"]),
     tests(

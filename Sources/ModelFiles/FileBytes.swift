@@ -1,3 +1,4 @@
+import Glibc
 import Memory
 
 extension MappedFile {
@@ -10,6 +11,7 @@ extension MappedFile {
       case .notFound: throw .notFound(path: path)
       case .isDirectory: throw .unreadable(path: path, reason: "is a directory, not a file")
       case .notRegularFile: throw .unreadable(path: path, reason: "not a regular file")
+      case .unreadable(_, EMFILE), .unreadable(_, ENFILE): throw .tooManyOpenFiles(path: path)
       case .unreadable(_, let number):
         throw .unreadable(path: path, reason: "cannot be read: \(systemMessage(number))")
       default: throw .unreadable(path: path, reason: error.description)

@@ -7,6 +7,8 @@ public enum ModelFileError: Error, Equatable {
   case notFound(path: String)
   /// The file exists and cannot be read or mapped.
   case unreadable(path: String, reason: String)
+  /// The process, or the whole system, has as many files open as it may.
+  case tooManyOpenFiles(path: String)
   /// The file could not be written.
   case unwritable(path: String, reason: String)
   /// The file does not begin as its format begins.
@@ -51,6 +53,8 @@ extension ModelFileError: CustomStringConvertible {
     switch self {
     case .notFound(let path): "\(printable(path)): no such file"
     case .unreadable(let path, let reason): "\(printable(path)): \(printable(reason))"
+    case .tooManyOpenFiles(let path):
+      "\(printable(path)): cannot be read: too many files are open; raise the limit (ulimit -n)"
     case .unwritable(let path, let reason):
       "\(printable(path)): cannot be written: \(printable(reason))"
     case .unrecognizedFormat(let path, let wanted, let found):

@@ -8,7 +8,7 @@ extension CommandFailure {
     let status: ExitStatus =
       switch error {
       case .notFound, .unreadable, .missingShard: .missingFile
-      case .unwritable: .inputOutput
+      case .unwritable, .tooManyOpenFiles: .inputOutput
       default: .badData
       }
     self.init(status, "\(error)")

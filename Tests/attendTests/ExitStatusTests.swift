@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import ModelFiles
 import StreamingAttention
 import Testing
 
@@ -15,6 +16,14 @@ struct ExitStatusTests {
     let error = SnapshotError.file(.unreadable(path: "talk", errno: number))
     #expect(CommandFailure(error).status == status)
     #expect(attend.ExitStatus(readingFailed: number) == status)
+  }
+
+  @Test("so it is for a model")
+  func models() {
+    let full = ModelFileError.tooManyOpenFiles(path: "model")
+    #expect(CommandFailure(full).status == .inputOutput)
+    let closed = ModelFileError.unreadable(path: "model", reason: "")
+    #expect(CommandFailure(closed).status == .missingFile)
   }
 
   @Test("a session that is not there is 66, and one that memory has no room for 71")
