@@ -26,8 +26,10 @@ struct StoredTokens {
   private let pages: StoredPages
   private let types: StoredTypes
   private let rotary: RotaryEmbedding?
-  /// The caller's channel of each stored row.
+  /// The caller's channel of each stored row; −1 for one that only fills a pair.
   private let channels: [Int]
+  /// Channels of a key: no more than its stored rows.
+  private let keyWidth: Int
 
   init(
     _ entries: [LiveEntry], of cache: KVCache, layer: Int, kvHead: Int, types: StoredTypes,
@@ -36,6 +38,7 @@ struct StoredTokens {
     (self.entries, self.types, self.rotary) = (entries, types, rotary)
     pages = StoredPages(cache, layer: layer, kvHead: kvHead)
     channels = pages.channels(rotary)
+    keyWidth = cache.layers[layer].keyWidth
   }
 
   /// Reads a token; false if no entry holds it.
@@ -50,7 +53,7 @@ struct StoredTokens {
     let slot = entry.slots.lowerBound + index - entry.tokens.lowerBound
     var stored: [Double] = []
     pages.readKey(of: entry, slot: slot, into: &stored)
-    token.key = [Double](repeating: 0, count: stored.count)
+    token.key = [Double](repeating: 0, count: keyWidth)
     for (row, channel) in channels.enumerated() where channel >= 0 {
       token.key[channel] = stored[row]
     }
