@@ -5,6 +5,8 @@ import StreamingAttention
 package enum StressError: Error, Equatable, CustomStringConvertible {
   /// The engine refused, or the caller asked to stop.
   case stopped(BenchmarkError)
+  /// A process that was to be killed ended before, as the command does where memory ends (71) or a disk is full (74).
+  case process(number: Int, status: Int32)
   /// A check failed: what, where, and what should have been.
   case failed(String)
 
@@ -12,6 +14,10 @@ package enum StressError: Error, Equatable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .stopped(let error): "\(error)"
+    case .process(let number, let status):
+      "process \(number) ended with status \(status) before it was killed; "
+        + (status == 71
+          ? "raise --memory-limit or lower --sequences" : "see what it said of its files")
     case .failed(let reason): reason
     }
   }

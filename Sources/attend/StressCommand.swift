@@ -1,4 +1,5 @@
 import Benchmarking
+import Glibc
 import Memory
 import StreamingAttention
 import Stress
@@ -30,7 +31,8 @@ enum StressCommand {
     if options.isChild {
       run.report = { line throws(BenchmarkError) in
         do throws(CommandFailure) { try Terminal.write(line) } catch {
-          throw .output(error.message)
+          // Who started it is gone, so nobody is there to be told.
+          _exit(ExitStatus.inputOutput.rawValue)
         }
       }
     } else {
@@ -51,6 +53,8 @@ enum StressCommand {
   static func conclude(_ error: StressError, steps: Int, replay: String) -> CommandFailure {
     switch error {
     case .stopped(let error): CommandFailure(error)
+    case .process(_, let status):
+      CommandFailure(ExitStatus(rawValue: status) ?? .software, "\(error)")
     case .failed(let reason):
       CommandFailure(.software, "a check failed at step \(steps): \(reason); replay: \(replay)")
     }

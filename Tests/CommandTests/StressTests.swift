@@ -125,6 +125,48 @@ struct StressTests {
     #expect(try folder.names().isEmpty)
   }
 
+  /// Processes whose command line names a folder.
+  private func processes(of folder: TemporaryFolder) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }.filter {
+      let words = FileManager.default.contents(atPath: "/proc/\($0)/cmdline") ?? Data()
+      return String(decoding: words, as: UTF8.self).contains(folder.path)
+    }
+  }
+
+  @Test("an interrupt from the terminal reaches the whole group, and is no failed check")
+  func groupInterrupt() throws {
+    for pause in [0.6, 0.9, 1.2, 1.3] {
+      let folder = try TemporaryFolder()
+      let process = try Attend.start(
+        [
+          "stress", "snapshot", "--steps", "1", "--kills", "100000", "--context", "300", "--json",
+        ] + Self.small, environment: ["TMPDIR": folder.path], group: .own)
+      Thread.sleep(forTimeInterval: pause)
+      process.sendToGroup(SIGINT)
+      let outcome = process.wait()
+      #expect(outcome.exitStatus == 130, "\(outcome.errorText)")
+      #expect(outcome.errorLines == ["attend: interrupted"])
+      let object = try #require(
+        try JSONSerialization.jsonObject(with: Data(outcome.text.utf8)) as? [String: Any])
+      #expect(object["checksFailed"] as? Int == 0)
+      #expect(try folder.names().isEmpty && processes(of: folder).isEmpty)
+    }
+  }
+
+  @Test("processes that are to be killed end where the one that started them is gone")
+  func orphans() throws {
+    let folder = try TemporaryFolder()
+    let process = try Attend.start(
+      ["stress", "snapshot", "--steps", "1", "--kills", "100000", "--context", "300"] + Self.small,
+      environment: ["TMPDIR": folder.path])
+    Thread.sleep(forTimeInterval: 1)
+    process.send(SIGKILL)
+    let outcome = process.wait()
+    #expect(outcome.signal == SIGKILL && outcome.errorOutput.isEmpty, "\(outcome.errorText)")
+    for _ in 0..<500 where try !processes(of: folder).isEmpty { usleep(10_000) }
+    #expect(try processes(of: folder).isEmpty)
+  }
+
   @Test("memory that ends growth is an end like another; where nothing fits it is 71")
   func memory() throws {
     let grown = try object(

@@ -10,10 +10,13 @@ package enum Attend {
 
   /// Starts it and hands out the running process.
   package static func start(
-    _ arguments: [String], environment: [String: String?] = [:], timeLimit: Duration = .seconds(120)
+    _ arguments: [String], environment: [String: String?] = [:],
+    timeLimit: Duration = .seconds(120),
+    group: ChildProcess.Group = .shared
   ) throws -> ChildProcess {
     try ChildProcess(
-      path: path, arguments: arguments, environment: environment, timeLimit: timeLimit)
+      path: path, arguments: arguments, environment: environment, timeLimit: timeLimit, group: group
+    )
   }
 
   /// Runs it to its end with `input` as the whole of standard input.

@@ -12,6 +12,14 @@ package final class ChildProcess: Sendable {
     case cannotStart(path: String, errno: Int32)
   }
 
+  /// Whom a terminal's signals would reach beside the child.
+  package enum Group: Sendable {
+    /// This process too.
+    case shared
+    /// Only what the child starts.
+    case own
+  }
+
   private struct State {
     var output: [UInt8] = []
     var errorOutput: [UInt8] = []
@@ -39,12 +47,12 @@ package final class ChildProcess: Sendable {
   /// `environment` is laid over the test's own; a nil value removes the variable.
   package init(
     path: String, arguments: [String], environment: [String: String?] = [:],
-    timeLimit: Duration = .seconds(120)
+    timeLimit: Duration = .seconds(120), group: Group = .shared
   ) throws(LaunchError) {
     var variables = ProcessInfo.processInfo.environment
     for (name, value) in environment { variables[name] = value }
     let child = try Self.launching.withLock { _ throws(LaunchError) in
-      try Self.launch(path: path, arguments: arguments, variables: variables)
+      try Self.launch(path: path, arguments: arguments, variables: variables, group: group)
     }
     // Read after the start: a peak only grows, and other tests may have made it grow until then.
     inheritedPeakBytes = Self.peakBytes(of: "self")
@@ -60,7 +68,7 @@ package final class ChildProcess: Sendable {
   }
 
   private static func launch(
-    path: String, arguments: [String], variables: [String: String]
+    path: String, arguments: [String], variables: [String: String], group: Group
   ) throws(LaunchError) -> (identifier: pid_t, input: Int32, output: Int32, errorOutput: Int32) {
     let (input, output, errorOutput) = (pipe(), pipe(), pipe())
     var actions = unsafe posix_spawn_file_actions_t()
@@ -79,7 +87,11 @@ package final class ChildProcess: Sendable {
     unsafe posix_spawnattr_setsigmask(&attributes, &signals)
     for signal in [SIGPIPE, SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&signals, signal) }
     unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
-    let flags = Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK)
+    var flags = Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK)
+    if group == .own {
+      unsafe posix_spawnattr_setpgroup(&attributes, 0)
+      flags |= Int16(POSIX_SPAWN_SETPGROUP)
+    }
     unsafe posix_spawnattr_setflags(&attributes, flags)
 
     // SAFETY: the copies live until after posix_spawn, which reads the arrays before it returns.
@@ -130,6 +142,11 @@ package final class ChildProcess: Sendable {
   /// Sends a signal, such as SIGINT, unless the child is over.
   package func send(_ signal: Int32) {
     state.withLock { if !$0.isOver { kill(identifier, signal) } }
+  }
+
+  /// Sends a signal to the child and all in its group, which must be its own, as a terminal does.
+  package func sendToGroup(_ signal: Int32) {
+    state.withLock { if !$0.isOver { kill(-identifier, signal) } }
   }
 
   /// Waits until the collected standard output fulfils `condition`; false when that ended first.

@@ -10,6 +10,8 @@ extension StressRun {
   /// A process is killed so many snapshots and microseconds after its beginning at most.
   private static let mostSaves = 3
   private static let mostDelay: UInt64 = 60_000
+  /// Milliseconds after which an interrupt is looked for while a process is silent.
+  private static let patience: Int32 = 20
 
   func files() throws(StressError) -> StressSnapshots {
     if let snapshots { return snapshots }
@@ -142,12 +144,15 @@ extension StressRun {
     }
     var text: [UInt8] = []
     while text.count(where: { $0 == 10 }) < saves {
+      try checkInterrupt()
+      guard child.hasOutput(within: Self.patience) else { continue }
       let more = child.read()
-      guard !more.isEmpty else { throw .failed("process \(number + 1) ended by itself") }
+      guard !more.isEmpty else { throw endedByItself(number + 1, child.wait()) }
       text += more
     }
     Stopwatch.sleep(microseconds: delay)
-    child.kill()
+    let ending = child.kill()
+    guard ending == .killed else { throw endedByItself(number + 1, ending) }
     while true {
       let more = child.read()
       if more.isEmpty { break }
@@ -155,6 +160,18 @@ extension StressRun {
     }
     let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
     return lines.compactMap { Int($0.dropFirst("saved ".count)) }.max() ?? 0
+  }
+
+  /// Why a process ended that should have gone on until it was killed.
+  private func endedByItself(_ number: Int, _ ending: ChildProgram.Ending) -> StressError {
+    if cancellation.isCancelled { return .stopped(.interrupted) }
+    switch ending {
+    case .exited(130): return .stopped(.interrupted)
+    case .exited(let status) where status == 71 || status == 74:
+      return .process(number: number, status: status)
+    case .exited(let status): return .failed("process \(number) ended with status \(status)")
+    case .signalled(let signal): return .failed("process \(number) ended by signal \(signal)")
+    }
   }
 
   /// One more snapshot clears away what killed processes have left.
