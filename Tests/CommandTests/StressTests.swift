@@ -167,6 +167,17 @@ struct StressTests {
     #expect(try processes(of: folder).isEmpty)
   }
 
+  @Test("memory that ends in a process that is to be killed ends neither it nor the run")
+  func memoryOfChildren() throws {
+    let outcome = try Attend.run(
+      [
+        "stress", "snapshot", "--steps", "5", "--kills", "60", "--sequences", "64", "--context",
+        "1K", "--memory-limit", "4M", "--json",
+      ] + Self.small)
+    let object = try object(outcome)
+    #expect(object["kills"] as? Int == 60 && object["checksFailed"] as? Int == 0)
+  }
+
   @Test("memory that ends growth is an end like another; where nothing fits it is 71")
   func memory() throws {
     let grown = try object(

@@ -21,17 +21,28 @@ extension StressRun {
     }
   }
 
-  /// Does an operation; where memory ends, something is dropped and the run goes on.
   private func attempt(_ operation: StressOperation) throws(StressError) {
+    try attempt { () throws(StressError) in try perform(operation) }
+  }
+
+  /// Does something; where memory ends, a sequence is dropped and the run goes on.
+  ///
+  /// - Returns: Whether it was done.
+  @discardableResult
+  func attempt(_ body: () throws(StressError) -> Void) throws(StressError) -> Bool {
     do throws(StressError) {
-      try perform(operation)
+      try body()
+      return true
     } catch {
       // Where not even one token found room, nothing can be made of it.
-      guard error.isOutOfMemory, figures.tokensAppended > 0 else { throw error }
+      guard error.isOutOfMemory, figures.tokensAppended > 0 || subject.longest > 0 else {
+        throw error
+      }
       figures.refusals += 1
       try subject.checkBooks()
       figures.checksPassed += 1
       if !subject.pairs.isEmpty { try dropOne(anyPair()) }
+      return false
     }
   }
 

@@ -75,9 +75,13 @@ extension StressRun {
     while !isOver {
       for _ in 0..<2 {
         figures.steps += 1
-        try perform(StressMix.snapshot.operation(at: random.uniform(), besides: .save))
+        let operation = StressMix.snapshot.operation(at: random.uniform(), besides: .save)
+        try attempt { () throws(StressError) in try perform(operation) }
       }
-      try save(try subject.record(number: files.number + 1, cancellation), files)
+      // The record's answers take pages too; with all dropped they take none.
+      while !(try attempt { () throws(StressError) in
+        try save(try subject.record(number: files.number + 1, cancellation), files)
+      }) {}
       do throws(BenchmarkError) { try report?("saved \(files.number)\n") } catch {
         throw .stopped(error)
       }
@@ -113,6 +117,8 @@ extension StressRun {
     FileFolder.remove(path)
     var options = options
     options.context = options.childContext
+    // What is left is looked at whole, whatever room its sequences had.
+    options.memoryLimit = nil
     var known = 0
     for number in 0..<options.kills {
       try checkInterrupt()
