@@ -126,6 +126,25 @@ struct StressRunTests {
     #expect(run.figures.refusals > 0 && run.figures.steps == 300)
   }
 
+  @Test("counts are those at the end, over all caches that the run went on in")
+  func counts() throws {
+    var last = (rewrites: 0, copies: 0)
+    for steps in [50, 100, 150, 200, 250] {
+      let run = try run(try options(.snapshot, ["--steps": "\(steps)"]))
+      try run.run()
+      let now = (rewrites: run.figures.rewrites, copies: run.figures.copies)
+      #expect(now.rewrites >= last.rewrites && now.copies >= last.copies)
+      #expect(run.figures.restorations > 0)
+      last = now
+    }
+    #expect(last.rewrites > 3 && last.copies > 3)
+    let run = try run(
+      try options(.evict, ["--policy": "recent", "--context": "1000", "--sequences": "3"]))
+    try run.run()
+    #expect(run.figures.evictedPages > 0)
+    #expect(run.figures.evictedPages == run.subject.cache.statistics().evictions)
+  }
+
   @Test("where nothing fits at all, that is what is said", arguments: StressPreset.allCases)
   func nothingFits(preset: StressPreset) throws {
     let run = try run(try options(preset, ["--memory-limit": "1K"]))

@@ -54,6 +54,8 @@ package struct StressFigures: Sendable {
   private(set) var operations: [String: TimeSamples] = [:]
   /// The newest decode steps, for those who watch.
   private(set) var recentDecodes: [UInt64] = []
+  /// What caches counted that the run has left.
+  private var left = CacheStatistics()
 
   /// The smallest power of two that is no less than a context.
   static func bucket(_ context: Int) -> Int {
@@ -84,14 +86,23 @@ package struct StressFigures: Sendable {
     recentDecodes.append(step.attend)
   }
 
+  /// Takes what the run's cache has counted so far, beside those before it.
   mutating func take(_ statistics: CacheStatistics) {
-    merges = statistics.merges
-    copies = statistics.copies
-    rewrites = statistics.rewrites
-    evictedPages = statistics.evictions
-    emptiedExtents = statistics.emptiedExtents
-    movedPageSets = statistics.movedPageSets
+    merges = left.merges + statistics.merges
+    copies = left.copies + statistics.copies
+    rewrites = left.rewrites + statistics.rewrites
+    evictedPages = left.evictions + statistics.evictions
+    emptiedExtents = left.emptiedExtents + statistics.emptiedExtents
+    movedPageSets = left.movedPageSets + statistics.movedPageSets
     pageFill = statistics.pageFill
+  }
+
+  /// Takes what a cache has counted that the run goes on without; the next one begins from 0.
+  mutating func takeLast(_ statistics: CacheStatistics) {
+    take(statistics)
+    (left.merges, left.copies, left.rewrites) = (merges, copies, rewrites)
+    (left.evictions, left.emptiedExtents) = (evictedPages, emptiedExtents)
+    left.movedPageSets = movedPageSets
   }
 
   mutating func add(_ name: String, _ nanoseconds: UInt64) {

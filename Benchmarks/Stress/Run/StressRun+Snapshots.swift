@@ -39,6 +39,7 @@ extension StressRun {
     }
     figures.checksPassed += 1 + (try other.take(restored, record, cancellation))
     figures.restorations += 1
+    figures.takeLast(subject.cache.statistics())
     subject = other
   }
 

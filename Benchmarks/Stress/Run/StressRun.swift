@@ -66,6 +66,7 @@ package final class StressRun {
       case .soak: try operate(StressMix.seasons)
       }
       try askAll()
+      figures.take(subject.cache.statistics())
       if options.preset.comparesHistory { try compareHistory() }
       try dropAll()
     } catch {
@@ -132,6 +133,7 @@ package final class StressRun {
   private func conclude() {
     figures.seconds = seconds
     if figures.committedBytesAfterDrop == nil {
+      figures.take(subject.cache.statistics())
       figures.residentBytes = ProcessMemory.residentBytes
     }
     figures.peakResidentBytes = ProcessMemory.peakResidentBytes
