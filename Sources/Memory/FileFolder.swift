@@ -37,6 +37,28 @@ package enum FileFolder {
     }
   }
 
+  /// Waits until a turn could be had, and does not take it; false where `isOver` says so before.
+  ///
+  /// For those who would rather give up than wait for as long as it takes, as `Turn` does.
+  ///
+  /// Throws as `Turn`.
+  package static func waitForTurn(
+    in folder: String, _ access: Access, unless isOver: () -> Bool
+  ) throws(MemoryError) -> Bool {
+    let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw errno == ENOENT || errno == ENOTDIR
+        ? .notFound(path: folder) : .unreadable(path: folder, errno: errno)
+    }
+    defer { close(descriptor) }
+    let kind = access == .shared ? LOCK_SH : LOCK_EX
+    while flock(descriptor, kind | LOCK_NB) != 0, errno == EINTR || errno == EWOULDBLOCK {
+      if isOver() { return false }
+      usleep(10_000)
+    }
+    return true
+  }
+
   /// The folder that a path's last part stands in, and that part.
   package static func split(_ path: String) -> (folder: String, name: String) {
     guard let slash = path.lastIndex(of: "/") else { return (".", path) }
@@ -76,10 +98,11 @@ package enum FileFolder {
     }
   }
 
-  /// Makes a folder of its own among the temporary files.
-  package static func temporary() throws(MemoryError) -> String {
+  /// Makes a folder of its own in a folder, or else among the temporary files.
+  package static func temporary(in folder: String? = nil) throws(MemoryError) -> String {
     // SAFETY: getenv returns a string of the environment, which nothing in this program changes.
-    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let variable = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) }
+    let parent = folder ?? variable ?? "/tmp"
     var name = Array("\(parent)/attend-XXXXXX".utf8CString)
     guard unsafe mkdtemp(&name) != nil else { throw .unwritable(path: parent, errno: errno) }
     return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -97,6 +97,49 @@ struct StressTests {
     #expect(outcome.exitStatus == 74, "\(outcome.errorText)")
   }
 
+  @Test("what stands in the folder of snapshot is left alone, and nothing is added")
+  func foreignFiles() throws {
+    let folder = try TemporaryFolder()
+    let names = ["cache", "children", "disk", "speed"]
+    for name in names { try folder.write("a letter", to: name) }
+    let words = ["stress", "snapshot", "--steps", "20", "--kills", "3", "--context", "300"]
+    let outcome = try Attend.run(words + ["--folder", folder.path] + Self.small)
+    #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
+    #expect(try folder.names() == names)
+    for name in names {
+      let text = try String(contentsOfFile: "\(folder.path)/\(name)", encoding: .utf8)
+      #expect(text == "a letter")
+    }
+    // What is to be killed works in the folder itself.
+    let child = try Attend.run(
+      ["stress", "snapshot", "--child", "--steps", "4", "--folder", folder.path] + Self.small)
+    #expect(child.exitStatus == 64 && child.errorText.contains("children"), "\(child.errorText)")
+    #expect(try folder.names() == names)
+  }
+
+  @Test("an interrupt does not wait for a folder that another process has locked")
+  func locked() throws {
+    let folder = try TemporaryFolder()
+    let process = try Attend.start(
+      [
+        "stress", "snapshot", "--minutes", "10", "--kills", "0", "--context", "300", "--folder",
+        folder.path,
+      ] + Self.small)
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try folder.names().isEmpty, ContinuousClock.now < deadline { usleep(10_000) }
+    let own = try #require(try folder.names().first)
+    let lock = unsafe open("\(folder.path)/\(own)", O_RDONLY | O_CLOEXEC)
+    defer { close(lock) }
+    #expect(flock(lock, LOCK_EX) == 0)
+    Thread.sleep(forTimeInterval: 1)
+    let sent = ContinuousClock.now
+    process.send(SIGINT)
+    let outcome = process.wait()
+    #expect(ContinuousClock.now - sent < .seconds(1))
+    #expect(outcome.exitStatus == 130 && outcome.errorLines == ["attend: interrupted"])
+    #expect(try folder.names().isEmpty)
+  }
+
   @Test("an interrupt ends with what was done so far and 130")
   func interrupt() throws {
     let process = try Attend.start(["stress", "ragged", "--minutes", "10", "--json"] + Self.small)

@@ -52,7 +52,9 @@ extension StressOptions {
         help: "Processes that snapshot kills while they save, 0 or more. Default: 20."),
       DriverOption(
         name: "--folder", value: "FOLDER",
-        help: "Where snapshot keeps its files. Default: a folder of its own in TMPDIR or /tmp."),
+        help:
+          "Where snapshot makes a folder for its files, which goes with the run. Default: TMPDIR or "
+          + "/tmp."),
       DriverOption(
         name: "--child",
         help: "Save into --folder until killed: what snapshot starts, to kill it."),

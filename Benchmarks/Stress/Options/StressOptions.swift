@@ -27,7 +27,7 @@ package struct StressOptions: Sendable, Equatable {
   package var minutes: Double?
   /// Processes that are killed while they save, for the preset `snapshot`.
   package var kills = 20
-  /// Where snapshots are kept; nil for a folder of their own among the temporary files.
+  /// Where a folder is made for snapshots, nil for among the temporary files; of a process that is to be killed, that folder.
   package var folder: String?
   /// Whether the run is one of those that are killed.
   package var isChild = false

@@ -4,7 +4,7 @@ import StreamingAttention
 
 /// How fast one long sequence is saved and restored, beside the disk.
 extension StressRun {
-  private static let chunk = 1 << 20
+  private static let blockBytes = 1 << 20
   private static let repeats = 3
 
   /// Drops everything, grows one sequence to the run's context, and takes the times of its snapshot.
@@ -18,6 +18,8 @@ extension StressRun {
     let path = "\(files.folder)/speed"
     let (disk, store) = ("\(files.folder)/disk", SnapshotStore(path: path))
     let write = try seconds { () throws(StressError) in try writeFile(disk, bytes) }
+    try checkInterrupt()
+    try files.awaitTurn(.alone)
     let save = try seconds { () throws(StressError) in
       _ = try StressError.wrapping { () throws(SnapshotError) in
         try store.save(subject.cache, attachment: record.bytes)
@@ -50,6 +52,7 @@ extension StressRun {
 
   /// Restores into the run's own cache, which is empty; the time without that of the checks.
   private func restore(_ path: String, _ record: SnapshotRecord) throws(StressError) -> Double {
+    try files().awaitTurn(.shared)
     var restored: RestoredSnapshot?
     let time = try seconds { () throws(StressError) in
       restored = try StressError.wrapping { () throws(SnapshotError) in
@@ -66,10 +69,10 @@ extension StressRun {
   // MARK: The disk
 
   private func writeFile(_ path: String, _ count: Int) throws(StressError) {
-    let chunk = (0..<Self.chunk).map { UInt8(truncatingIfNeeded: $0 &* 0x9E37_79B9 >> 13) }
+    let chunk = (0..<Self.blockBytes).map { UInt8(truncatingIfNeeded: $0 &* 0x9E37_79B9 >> 13) }
     do throws(MemoryError) {
       var file = try NewFile(creating: path)
-      while file.byteCount < count {
+      while file.byteCount < count, !cancellation.isCancelled {
         try unsafe file.append(
           chunk.span.bytes.extracting(0..<min(count - file.byteCount, chunk.count)))
       }
@@ -80,14 +83,14 @@ extension StressRun {
   }
 
   private func readFile(_ path: String) throws(StressError) {
-    var chunk = [UInt8](repeating: 0, count: Self.chunk)
+    var chunk = [UInt8](repeating: 0, count: Self.blockBytes)
     do throws(MemoryError) {
       let file = try ReadableFile(path: path)
       var offset = 0
-      while offset < file.byteCount {
+      while offset < file.byteCount, !cancellation.isCancelled {
         var span = chunk.mutableSpan
         var bytes = unsafe span.mutableBytes
-        var part = bytes._mutatingExtracting(0..<min(Self.chunk, file.byteCount - offset))
+        var part = bytes._mutatingExtracting(0..<min(Self.blockBytes, file.byteCount - offset))
         try file.read(at: offset, into: &part)
         offset += part.byteCount
       }

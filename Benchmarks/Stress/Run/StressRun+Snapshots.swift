@@ -15,7 +15,7 @@ extension StressRun {
 
   func files() throws(StressError) -> StressSnapshots {
     if let snapshots { return snapshots }
-    let made = try StressSnapshots(options)
+    let made = try StressSnapshots(options, cancellation)
     snapshots = made
     return made
   }
@@ -28,6 +28,7 @@ extension StressRun {
     guard Int.random(in: 0..<Self.restoredOf, using: &random) == 0 else { return }
     let other = try anotherSubject(options)
     var restored: RestoredSnapshot?
+    try files.awaitTurn(.shared)
     try timed("restore") { () throws(StressError) in
       restored = try StressError.wrapping { () throws(SnapshotError) in
         try files.store.restore(
@@ -45,6 +46,7 @@ extension StressRun {
 
   private func save(_ record: SnapshotRecord, _ files: StressSnapshots) throws(StressError) {
     let ids = subject.pairs.map(\.id)
+    try files.awaitTurn(.alone)
     try timed("save") { () throws(StressError) in
       _ = try StressError.wrapping { () throws(SnapshotError) in
         try files.store.save(subject.cache, sequences: ids, attachment: record.bytes)
@@ -93,9 +95,11 @@ extension StressRun {
   private func restore(
     into subject: StressSubject, from store: SnapshotStore
   ) throws(StressError) -> SnapshotRecord? {
+    try files().awaitTurn(.shared)
     let restored = try StressError.wrapping { () throws(SnapshotError) -> RestoredSnapshot? in
       do throws(SnapshotError) {
-        return try store.restore(into: subject.cache, workers: subject.engine.workers)
+        return try store.restore(
+          into: subject.cache, workers: subject.engine.workers, cancellation: cancellation)
       } catch {
         guard case .notFound = error else { throw error }
         return nil
@@ -188,6 +192,7 @@ extension StressRun {
     let other = try anotherSubject(options)
     let store = SnapshotStore(path: path)
     guard let record = try restore(into: other, from: store) else { return }
+    try files().awaitTurn(.alone)
     let report = try StressError.wrapping { () throws(SnapshotError) in
       try store.save(
         other.cache, sequences: other.pairs.map(\.id), attachment: record.bytes)

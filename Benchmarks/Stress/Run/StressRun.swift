@@ -59,6 +59,7 @@ package final class StressRun {
         try operate([.evict])
       case .faults: try operate([.faults])
       case .snapshot:
+        _ = try files()
         try prefill(longestContext / 4)
         try operate([.snapshot])
         try killChildren()

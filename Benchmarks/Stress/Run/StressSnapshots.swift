@@ -8,25 +8,54 @@ final class StressSnapshots {
   static let children = "children"
 
   let folder: String
+  /// Whether the folder is the run's, which made it and removes it.
   private let isOwn: Bool
+  private let cancellation: CancellationFlag
   var store: SnapshotStore
   /// Snapshots saved so far.
   var number = 0
 
-  /// Uses a folder, or makes one, which goes with the run.
-  init(_ options: StressOptions) throws(StressError) {
-    isOwn = options.folder == nil
-    if let folder = options.folder {
+  /// Makes a folder of its own, in the one that was asked for or among the temporary files; a process that is to be killed uses that
+  /// of the run which started it.
+  ///
+  /// Throws an error of the option where such a process finds another file in place of its snapshot.
+  init(_ options: StressOptions, _ cancellation: CancellationFlag) throws(StressError) {
+    self.cancellation = cancellation
+    isOwn = !options.isChild
+    if options.isChild, let folder = options.folder {
       self.folder = folder
     } else {
-      do throws(MemoryError) { folder = try FileFolder.temporary() } catch {
+      do throws(MemoryError) { folder = try FileFolder.temporary(in: options.folder) } catch {
         throw .stopped(.output("\(error)"))
       }
     }
     store = SnapshotStore(path: "\(folder)/\(options.isChild ? Self.children : "cache")")
+    if options.isChild { try checkOthers() }
   }
 
   deinit { if isOwn { FileFolder.removeFolder(folder) } }
+
+  private func checkOthers() throws(StressError) {
+    try awaitTurn(.shared)
+    do throws(SnapshotError) { _ = try store.attachment() } catch {
+      guard case .notSnapshot = error else { return }
+      throw .stopped(
+        .option(
+          name: "--folder", received: folder,
+          allowed: "a folder whose file '\(Self.children)' is a snapshot, or one without it"))
+    }
+  }
+
+  /// Waits until the folder's lock is free, unless an interrupt comes: the store itself waits for as long as it takes.
+  func awaitTurn(_ access: FileFolder.Access) throws(StressError) {
+    do throws(MemoryError) {
+      let isFree = try FileFolder.waitForTurn(in: folder, access) { cancellation.isCancelled }
+      guard !isFree else { return }
+    } catch {
+      throw .stopped(.output("\(error)"))
+    }
+    throw .stopped(.interrupted)
+  }
 }
 
 extension StressError {
