@@ -40,23 +40,22 @@ enum StressCommand {
     }
     var failure: StressError?
     do throws(StressError) { try run.run() } catch { failure = error }
-    guard !options.isChild else {
-      if let failure { throw conclude(failure, steps: run.figures.steps, replay: run.replay) }
-      return
+    if !options.isChild {
+      let summary = run.summary
+      try output.write(json: summary.json, lines: StressTable.lines(for: summary))
     }
-    let summary = run.summary
-    try output.write(json: summary.json, lines: StressTable.lines(for: summary))
-    if let failure { throw conclude(failure, steps: run.figures.steps, replay: run.replay) }
+    guard let failure else { return }
+    throw conclude(failure, steps: run.figures.steps, replay: run.replay)
   }
 
-  /// How a run ends that did not get to its end.
+  /// How a run ends that did not get to its end; `replay` says how it is done again.
   static func conclude(_ error: StressError, steps: Int, replay: String) -> CommandFailure {
     switch error {
     case .stopped(let error): CommandFailure(error)
     case .process(_, let status):
       CommandFailure(ExitStatus(rawValue: status) ?? .software, "\(error)")
     case .failed(let reason):
-      CommandFailure(.software, "a check failed at step \(steps): \(reason); replay: \(replay)")
+      CommandFailure(.software, "a check failed at step \(steps): \(reason); \(replay)")
     }
   }
 

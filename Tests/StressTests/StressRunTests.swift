@@ -126,6 +126,18 @@ struct StressRunTests {
     #expect(run.figures.refusals > 0 && run.figures.steps == 300)
   }
 
+  @Test(
+    "where memory ends before the first operation, the run goes on with what fits",
+    arguments: [StressPreset.mixed, .forkStorm, .shiftStorm, .evict, .snapshot])
+  func preparation(preset: StressPreset) throws {
+    // Of a token 1 KiB: a quarter of the context takes 8 MiB, all but 1,024 tokens 31.
+    let run = try run(
+      try options(preset, ["--memory-limit": "4M", "--context": "32K", "--sequences": "4"]))
+    try run.run()
+    #expect(run.figures.refusals > 0 && run.figures.steps == 150)
+    #expect(run.figures.checksFailed == 0 && run.figures.committedBytesAfterDrop == 0)
+  }
+
   @Test("counts are those at the end, over all caches that the run went on in")
   func counts() throws {
     var last = (rewrites: 0, copies: 0)
@@ -143,6 +155,29 @@ struct StressRunTests {
     try run.run()
     #expect(run.figures.evictedPages > 0)
     #expect(run.figures.evictedPages == run.subject.cache.statistics().evictions)
+  }
+
+  @Test("the line of progress has speed, and memory beside the formula and by node")
+  func progress() throws {
+    let run = try run(try options(.growth, ["--context": "2000"]))
+    try run.run()
+    var figures = run.figures
+    (figures.formulaBytes, figures.residentBytes) = (3 << 20, 5 << 20)
+    let line = StressTable.progress(.growth, figures, sequences: 8, context: 2_000)
+    #expect(line.hasPrefix("growth \(figures.steps): 2000 tokens × 8, "))
+    #expect(line.contains(" ms, ") && line.hasSuffix(" GB/s, 5.0 MiB resident of 3.0 MiB"))
+    figures.residentBytesByNode = [0: 2 << 20, 1: 3 << 20]
+    #expect(
+      StressTable.progress(.growth, figures, sequences: 8, context: 2_000)
+        == line + ", nodes 0: 2.0 MiB 1: 3.0 MiB")
+  }
+
+  @Test("a failure among killed processes promises no replay")
+  func unrepeatable() throws {
+    let run = try run(try options(.snapshot))
+    #expect(run.replay.hasPrefix("replay: attend stress snapshot --seed 1 "))
+    run.isRepeatable = false
+    #expect(!run.replay.contains("replay") && run.replay.contains(": attend stress snapshot "))
   }
 
   @Test("where nothing fits at all, that is what is said", arguments: StressPreset.allCases)

@@ -52,8 +52,8 @@ package struct StressFigures: Sendable {
   private(set) var contexts: [Int: ContextFigures] = [:]
   /// By name.
   private(set) var operations: [String: TimeSamples] = [:]
-  /// The newest decode steps, for those who watch.
-  private(set) var recentDecodes: [UInt64] = []
+  /// The newest steps of one token for each sequence, for those who watch.
+  private(set) var recentSteps: [UInt64] = []
   /// What caches counted that the run has left.
   private var left = CacheStatistics()
 
@@ -82,8 +82,8 @@ package struct StressFigures: Sendable {
     contexts[bucket, default: ContextFigures()].decode.add(step.attend)
     contexts[bucket, default: ContextFigures()].decodeNanoseconds += step.attend
     contexts[bucket, default: ContextFigures()].bytesRead += step.bytesRead
-    if recentDecodes.count == 64 { recentDecodes.removeFirst() }
-    recentDecodes.append(step.attend)
+    if recentSteps.count == 64 { recentSteps.removeFirst() }
+    recentSteps.append(step.append + step.attend)
   }
 
   /// Takes what the run's cache has counted so far, beside those before it.

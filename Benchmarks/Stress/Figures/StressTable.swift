@@ -113,6 +113,32 @@ package enum StressTable {
     ]
   }
 
+  /// Where a run is: `growth 5104: 131072 tokens × 1, 3.21/3.40/3.52 ms, 24.1 GB/s, 1.20 GiB resident of 1.10 GiB`.
+  ///
+  /// That is the longest sequence of the step and how many there are; p50, p95 and p99 of the newest steps of one token for each
+  /// sequence; and what the process holds beside what the formula says of the pages. Where memory has several nodes, what lies on
+  /// each follows.
+  static func progress(
+    _ preset: StressPreset, _ figures: StressFigures, sequences: Int, context: Int
+  ) -> String {
+    var text = "\(preset.rawValue) \(figures.steps): \(context) tokens × \(sequences)"
+    let recent = Samples(nanoseconds: figures.recentSteps)
+    if recent.count > 0 {
+      text +=
+        ", \(DecimalText.short(recent.medianMilliseconds))/"
+        + "\(DecimalText.short(recent.p95Milliseconds))/"
+        + "\(DecimalText.short(recent.p99Milliseconds)) ms"
+      if let speed = figures.contexts[StressFigures.bucket(context)]?.gigabytesPerSecond {
+        text += ", \(DecimalText.fixed(speed, 1)) GB/s"
+      }
+    }
+    let resident = figures.residentBytes.map { "\(bytes($0)) resident of " } ?? ""
+    text += ", \(resident)\(bytes(figures.formulaBytes))"
+    guard figures.residentBytesByNode.count > 1 else { return text }
+    let nodes = figures.residentBytesByNode.sorted { $0.key < $1.key }
+    return text + ", nodes " + nodes.map { "\($0.key): \(bytes($0.value))" }.joined(separator: " ")
+  }
+
   // MARK: Texts
 
   /// Columns as wide as they need, the first one on the left side.

@@ -90,17 +90,44 @@ extension StressRun {
     }
   }
 
-  /// Fills as many sequences as there may be.
+  /// Fills as many sequences as there may be, or as memory lets it.
   func fill() throws(StressError) {
     while subject.pairs.count < options.sequences {
       try subject.add(startingAt: 0)
-      try append(longestContext, to: subject.pairs.count - 1)
+      guard try appendWhatFits(longestContext, to: subject.pairs.count - 1) else { return }
     }
   }
 
   /// One sequence that the others are forked from.
   func prefill(_ count: Int) throws(StressError) {
     try subject.add(startingAt: 0)
-    try append(max(count, 1), to: 0)
+    try appendWhatFits(max(count, 1), to: 0)
+  }
+
+  /// Appends tokens to a sequence, the newest one, until memory ends; one that gets none is dropped.
+  ///
+  /// - Returns: Whether all found room.
+  /// - Throws: ``StressError``, also where no token of the whole run finds room.
+  @discardableResult
+  func appendWhatFits(_ count: Int, to index: Int) throws(StressError) -> Bool {
+    var rest = count
+    while true {
+      do throws(StressError) {
+        try append(rest, to: index)
+        return rest == count
+      } catch {
+        guard error.isOutOfMemory else { throw error }
+        figures.refusals += 1
+        try subject.checkBooks()
+        figures.checksPassed += 1
+        guard subject.pairs[index].list.count == 0 else { return false }
+        // Less than a part of a prompt may still find room.
+        rest = min(rest, Self.chunk) / 2
+        guard rest == 0 else { continue }
+        guard figures.tokensAppended > 0 else { throw error }
+        try dropOne(index)
+        return false
+      }
+    }
   }
 }

@@ -4,7 +4,7 @@ import StreamingAttention
 
 extension StressRun {
   /// Prompts go in by so many tokens.
-  private static let chunk = 512
+  static let chunk = 512
   /// The most sequences of a decode step.
   private static let batch = 8
 

@@ -7,12 +7,16 @@ extension StressRun {
   private static let blockBytes = 1 << 20
   private static let repeats = 3
 
-  /// Drops everything, grows one sequence to the run's context, and takes the times of its snapshot.
+  /// Drops everything, grows one sequence to the run's context or as far as memory lets it, and takes the times of its snapshot.
   func measureSnapshots() throws(StressError) {
     let files = try files()
     while !subject.pairs.isEmpty { try subject.drop(subject.pairs.count - 1) }
     try subject.add(startingAt: 0)
-    try append(longestContext, to: 0)
+    if try !appendWhatFits(longestContext, to: 0) {
+      // One more step has to find room too.
+      try subject.truncate(0, to: subject.longest / 2)
+    }
+    let tokens = subject.longest
     let record = try subject.record(number: 1, cancellation)
     let bytes = subject.cache.formulaBytes
     let path = "\(files.folder)/speed"
@@ -40,7 +44,7 @@ extension StressRun {
     }
     let step = try step([StepWork(index: 0, appended: 1, asks: true)])
     figures.snapshotSpeed = SnapshotSpeed(
-      tokens: longestContext, bytes: bytes, saveSeconds: save, writeSeconds: write,
+      tokens: tokens, bytes: bytes, saveSeconds: save, writeSeconds: write,
       coldRestoreSeconds: cold, readSeconds: read, warmRestoreSeconds: warm,
       firstStepSeconds: Double(step.append + step.attend) / 1e9)
   }

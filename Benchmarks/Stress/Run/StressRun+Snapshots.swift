@@ -71,6 +71,7 @@ extension StressRun {
   /// What a process does that is to be killed: it goes on from the last snapshot, saves after every other operation, and
   /// says so.
   func saveUntilKilled() throws(StressError) {
+    isRepeatable = false
     let files = try files()
     if let record = try restore(into: subject, from: files.store) { files.number = record.number }
     // Keys and values follow from the seed; what happens to them is new each time.
@@ -119,7 +120,7 @@ extension StressRun {
     guard let program, options.kills > 0 else { return }
     let files = try files()
     let path = "\(files.folder)/\(StressSnapshots.children)"
-    FileFolder.remove(path)
+    isRepeatable = false
     var options = options
     options.context = options.childContext
     // What is left is looked at whole, whatever room its sequences had.
@@ -140,6 +141,7 @@ extension StressRun {
       look(context: other.longest)
     }
     try expectNoLeftovers(files.folder, options, path)
+    isRepeatable = true
   }
 
   /// Lets a process save some times, and kills it; the number of the last snapshot that it has told of.

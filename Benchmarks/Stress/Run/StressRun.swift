@@ -21,6 +21,13 @@ package final class StressRun {
   private(set) var failure: String?
   private let start = Stopwatch.now
   private var lastProgress: UInt64 = 0
+  /// Where memory has several nodes, the system says what lies on each; it takes long to.
+  private let hasNodes = Topology.current.nodes.count > 1
+  private var lastNodes: UInt64 = 0
+  /// Whether nothing else runs in the process, so that its memory is the run's.
+  package var ownsProcess = false
+  /// Bytes that the process may have more of at the end than at the start.
+  private static let mostResident = 16 << 20
 
   /// Prepares an empty cache.
   ///
@@ -85,9 +92,16 @@ package final class StressRun {
       options: options, figures: figures, failure: failure, memoryLimit: subject.cache.memoryLimit)
   }
 
-  /// The command that does the same again, up to where this run is.
+  /// Whether all that is being done follows from the seed: not the instant at which a process is killed.
+  var isRepeatable = true
+
+  /// How to do the same again, up to where this run is.
   package var replay: String {
-    options.command(steps: max(figures.steps, 1), memoryLimit: subject.cache.memoryLimit)
+    let command = options.command(
+      steps: max(figures.steps, 1), memoryLimit: subject.cache.memoryLimit)
+    return isRepeatable
+      ? "replay: \(command)"
+      : "processes are killed at other instants each time, so this may have to run often: \(command)"
   }
 
   // MARK: The end
@@ -137,7 +151,10 @@ package final class StressRun {
       figures.take(subject.cache.statistics())
       figures.residentBytes = ProcessMemory.residentBytes
     }
-    figures.peakResidentBytes = ProcessMemory.peakResidentBytes
+    // The system brings its own peak up to date now and then only.
+    figures.peakResidentBytes = ProcessMemory.peakResidentBytes.map {
+      max($0, figures.residentBytes ?? 0)
+    }
   }
 
   // MARK: Steps
@@ -178,25 +195,12 @@ package final class StressRun {
       resident: isDue ? ProcessMemory.residentBytes : nil, context: context)
     guard isDue else { return }
     lastProgress = now
-    progress(progressLine(context: context))
-  }
-
-  /// `growth 131072 tokens, 1 sequence, 12 s: decode 3.21/3.40/3.52 ms, 24.1 GB/s, 1.20 of 1.10 GiB`.
-  private func progressLine(context: Int) -> String {
-    let recent = Samples(nanoseconds: figures.recentDecodes)
-    var text =
-      "\(options.preset.rawValue) \(figures.steps) steps, \(subject.pairs.count) × ≤ \(subject.longest)"
-    if recent.count > 0 {
-      text +=
-        ", decode \(DecimalText.short(recent.medianMilliseconds))/"
-        + "\(DecimalText.short(recent.p95Milliseconds))/"
-        + "\(DecimalText.short(recent.p99Milliseconds)) ms"
-      if let speed = figures.contexts[StressFigures.bucket(context)]?.gigabytesPerSecond {
-        text += " \(DecimalText.fixed(speed, 1)) GB/s"
-      }
+    if hasNodes, now - lastNodes > 1_000_000_000 {
+      lastNodes = now
+      figures.residentBytesByNode = ProcessMemory.residentBytesByNode
     }
-    text += ", \(StressTable.bytes(figures.formulaBytes)) pages"
-    if let resident = figures.residentBytes { text += ", \(StressTable.bytes(resident)) resident" }
-    return text
+    progress(
+      StressTable.progress(
+        options.preset, figures, sequences: subject.pairs.count, context: context))
   }
 }
