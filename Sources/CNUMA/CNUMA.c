@@ -17,3 +17,12 @@ static const attention_move_pages check_move_pages __attribute__((unused)) = mov
 _Static_assert(MPOL_PREFERRED == ATTENTION_MPOL_PREFERRED, "mode of libnuma");
 _Static_assert(MPOL_BIND == ATTENTION_MPOL_BIND, "mode of libnuma");
 #endif
+
+#include <stdlib.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+void attention_release_freed(void) { malloc_trim(0); }
+#else
+void attention_release_freed(void) {}
+#endif

@@ -1,3 +1,5 @@
+import CNUMA
+
 /// What this process takes of the machine's memory, as the system counts it.
 package enum ProcessMemory {
   /// Bytes that are resident now; nil where the system does not say.
@@ -5,6 +7,9 @@ package enum ProcessMemory {
 
   /// The most that was ever resident; nil where the system does not say.
   package static var peakResidentBytes: Int? { bytes("VmHWM") }
+
+  /// Gives what the program has freed back to the system, which `malloc` may keep for later.
+  package static func releaseFreed() { attention_release_freed() }
 
   private static func bytes(_ field: String) -> Int? {
     SystemText.read("/proc/self/status").flatMap { SystemText.field(field, in: $0) }.map {

@@ -37,6 +37,7 @@ enum StressCommand {
       }
     } else {
       run.program = "/proc/self/exe"
+      run.ownsProcess = true
     }
     var failure: StressError?
     do throws(StressError) { try run.run() } catch { failure = error }

@@ -140,6 +140,21 @@ struct StressTests {
     #expect(try folder.names().isEmpty)
   }
 
+  @Test(
+    "the process gives back what it has taken",
+    arguments: ["growth", "fork-storm", "mixed", "soak", "snapshot", "ragged"])
+  func resident(preset: String) throws {
+    let end = preset == "growth" ? ["--context", "64K"] : ["--steps", "3000"]
+    let outcome = try Attend.run(["stress", preset, "--json"] + end + Self.small)
+    let object = try object(outcome)
+    let start = try #require(object["residentBytesAtStart"] as? Int)
+    let after = try #require(object["residentBytesAfterDrop"] as? Int)
+    let samples = try #require(object["sampleBytes"] as? Int)
+    #expect(after - start - samples <= 16 << 20)
+    #expect(
+      try #require(object["residentBytes"] as? Int) <= object["peakResidentBytes"] as? Int ?? 0)
+  }
+
   @Test("an interrupt ends with what was done so far and 130")
   func interrupt() throws {
     let process = try Attend.start(["stress", "ragged", "--minutes", "10", "--json"] + Self.small)

@@ -43,9 +43,13 @@ package struct StressFigures: Sendable {
   package internal(set) var residentBytes: Int?
   package internal(set) var peakResidentBytes: Int?
   package internal(set) var residentBytesByNode: [Int: Int] = [:]
+  /// Of the process before the first operation.
+  package internal(set) var residentBytesAtStart: Int?
   /// Page memory, and that of the process, once all was dropped.
   package internal(set) var committedBytesAfterDrop: Int?
   package internal(set) var residentBytesAfterDrop: Int?
+  /// The most that the cache's tables hold then.
+  package internal(set) var tableBytes = 0
   package internal(set) var history: HistoryFigures?
   package internal(set) var seconds = 0.0
   /// By the power of two that the context reaches.
@@ -56,6 +60,13 @@ package struct StressFigures: Sendable {
   private(set) var recentSteps: [UInt64] = []
   /// What caches counted that the run has left.
   private var left = CacheStatistics()
+
+  /// Bytes of all times that are kept.
+  var sampleBytes: Int {
+    contexts.values.reduce(0) {
+      $0 + $1.append.keptBytes + $1.appendWithCommits.keptBytes + $1.decode.keptBytes
+    } + operations.values.reduce(0) { $0 + $1.keptBytes }
+  }
 
   /// The smallest power of two that is no less than a context.
   static func bucket(_ context: Int) -> Int {

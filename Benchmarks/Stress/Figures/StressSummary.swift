@@ -50,6 +50,8 @@ package struct StressSummary: Sendable {
       ("peakFormulaBytes", "\(figures.peakFormulaBytes)"),
       ("peakCommittedBytes", "\(figures.peakCommittedBytes)"),
       ("peakResidentBytes", Self.number(figures.peakResidentBytes)),
+      ("residentBytesAtStart", Self.number(figures.residentBytesAtStart)),
+      ("sampleBytes", "\(figures.sampleBytes)"), ("tableBytes", "\(figures.tableBytes)"),
       ("committedBytesAfterDrop", Self.number(figures.committedBytesAfterDrop)),
       ("residentBytesAfterDrop", Self.number(figures.residentBytesAfterDrop)),
     ]

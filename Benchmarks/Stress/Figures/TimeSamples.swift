@@ -22,6 +22,9 @@ struct TimeSamples: Sendable {
     if place < UInt64(Self.most) { kept[Int(place)] = nanoseconds }
   }
 
+  /// Bytes of those that are kept.
+  var keptBytes: Int { kept.capacity * MemoryLayout<UInt64>.stride }
+
   /// The median and others, in milliseconds.
   var quantiles: Samples { Samples(nanoseconds: kept) }
 }

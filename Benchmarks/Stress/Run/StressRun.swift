@@ -46,6 +46,7 @@ package final class StressRun {
   ///
   /// - Throws: ``StressError``: `failed` after the first check that fails; ``summary`` holds what was done before.
   package func run() throws(StressError) {
+    figures.residentBytesAtStart = ProcessMemory.residentBytes
     defer { conclude() }
     if options.isChild { return try saveUntilKilled() }
     do throws(StressError) {
@@ -142,7 +143,28 @@ package final class StressRun {
     try subject.checkBooks()
     figures.checksPassed += 2
     figures.committedBytesAfterDrop = committed
-    figures.residentBytesAfterDrop = ProcessMemory.residentBytes
+    try checkResident()
+  }
+
+  /// Memory of the process must be what it was at the start, but for the times that the run keeps, the cache's tables, which
+  /// stay as long as they were, and 16 MiB.
+  ///
+  /// Those are the engine's scratch, the program's own code as it comes to be used, and what `malloc` cannot give back because
+  /// something small still lies above it.
+  private func checkResident() throws(StressError) {
+    subject.releaseRows()
+    ProcessMemory.releaseFreed()
+    let resident = ProcessMemory.residentBytes
+    figures.residentBytesAfterDrop = resident
+    figures.tableBytes = subject.tableBytes(ofPages: figures.peakFormulaBytes)
+    guard ownsProcess, let resident, let start = figures.residentBytesAtStart else { return }
+    let more = resident - start - figures.sampleBytes - figures.tableBytes
+    guard more <= Self.mostResident else {
+      throw .failed(
+        "everything is dropped, but the process has \(more) bytes more than at its start; "
+          + "\(Self.mostResident) are allowed")
+    }
+    figures.checksPassed += 1
   }
 
   private func conclude() {

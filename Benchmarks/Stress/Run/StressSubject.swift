@@ -84,6 +84,18 @@ final class StressSubject {
     }
   }
 
+  /// Lets go of the rows, which the next step makes anew.
+  func releaseRows() { (keys, values) = ([], []) }
+
+  /// The most that the cache's tables hold once so many bytes of pages have been live: 24 bytes for each page, 8 for each extent of a
+  /// column and 128 for each page set, and as much again, since tables double.
+  ///
+  /// Documentation/Cache.md, “Memory”, with the errors of quantised pages, the numbers of free sets and extents of one page.
+  func tableBytes(ofPages byteCount: Int) -> Int {
+    let columns = cache.layers.reduce(0) { $0 + $1.kvHeads }
+    return 2 * (byteCount / setBytes + 1) * (32 * columns + 128)
+  }
+
   // MARK: Operations
 
   /// Begins a sequence whose first token stands at `position`.

@@ -52,3 +52,6 @@ static inline void attention_pause(void) {
   __asm__ volatile("isb" ::: "memory");
 #endif
 }
+
+/// Gives what was freed and malloc keeps for later back to the system; nothing where the C library cannot.
+void attention_release_freed(void);
