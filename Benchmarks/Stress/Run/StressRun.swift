@@ -135,7 +135,7 @@ package final class StressRun {
     figures.residentBytes = ProcessMemory.residentBytes
     figures.residentBytesByNode = ProcessMemory.residentBytesByNode
     while !subject.pairs.isEmpty { try subject.drop(subject.pairs.count - 1) }
-    let (formula, committed) = (subject.cache.formulaBytes, subject.cache.byteCount)
+    let (formula, committed) = (subject.cache.formulaBytes, subject.committedBytes)
     guard formula == 0, committed == 0 else {
       throw .failed(
         "everything is dropped, but \(formula) bytes of pages and \(committed) committed are left")
@@ -213,7 +213,7 @@ package final class StressRun {
     let now = Stopwatch.now
     let isDue = now - lastProgress > 100_000_000
     figures.look(
-      formula: subject.cache.formulaBytes, committed: subject.cache.byteCount,
+      formula: subject.cache.formulaBytes, committed: subject.committedBytes,
       resident: isDue ? ProcessMemory.residentBytes : nil, context: context)
     guard isDue else { return }
     lastProgress = now

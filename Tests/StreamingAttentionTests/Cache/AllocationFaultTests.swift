@@ -8,17 +8,24 @@ import Testing
 struct AllocationFaultTests {
   /// What is done to a sequence of 300 tokens that a fork shares.
   enum Operation: CaseIterable {
-    case append, appendMuch, fork, remove, removeInside, keep, pin, unpin
+    case append, appendMuch, appendRewound, fork, remove, removeInside, keep, evict, pin, unpin
+
+    /// What comes before it.
+    func prepare(_ harness: OperationHarness, _ sequence: SequenceID) throws {
+      // Into a page that is shared, and quantised where pages are.
+      if self == .appendRewound { try harness.cache.truncate(sequence, to: 150) }
+    }
 
     func run(_ harness: OperationHarness, _ sequence: SequenceID) throws {
       let cache = harness.cache
       switch self {
-      case .append: _ = try harness.append([(sequence, 1)])
+      case .append, .appendRewound: _ = try harness.append([(sequence, 1)])
       case .appendMuch: _ = try harness.append([(sequence, 3000)])
       case .fork: _ = try cache.fork(sequence)
       case .remove: try cache.remove(20..<120, from: sequence)
       case .removeInside: try cache.remove(200..<210, from: sequence)
       case .keep: try cache.keep(first: 4, last: 200, of: sequence)
+      case .evict: _ = try cache.evict(from: sequence, layer: 0, to: 2, by: .recent)
       case .pin: try cache.pin(100..<110, of: sequence)
       case .unpin: try cache.unpin(30..<40, of: sequence)
       }
@@ -26,8 +33,8 @@ struct AllocationFaultTests {
   }
 
   /// Sequences whose tables have hardly grown, and a fork.
-  private static func start() throws -> (OperationHarness, [SequenceID]) {
-    let harness = try OperationHarness(seed: 5)
+  private static func start(_ types: [ElementType]) throws -> (OperationHarness, [SequenceID]) {
+    let harness = try OperationHarness(seed: 5, types: types, window: 300)
     let sequence = try harness.cache.makeSequence()
     let other = try harness.cache.makeSequence()
     _ = try harness.append([(sequence, 280), (other, 50)])
@@ -39,11 +46,14 @@ struct AllocationFaultTests {
     return (harness, [sequence, other, fork])
   }
 
-  @Test("leaves the cache as it was, at every point of it", arguments: Operation.allCases)
-  func everyPoint(operation: Operation) throws {
+  @Test(
+    "leaves the cache as it was, at every point of it", arguments: Operation.allCases,
+    [ElementType.plainCases, [.int8, .int4, .int8]])
+  func everyPoint(operation: Operation, types: [ElementType]) throws {
     var refusals = 0
     while true {
-      let (harness, sequences) = try Self.start()
+      let (harness, sequences) = try Self.start(types)
+      try operation.prepare(harness, sequences[0])
       let before = harness.cache.fingerprint(includingPages: true)
       let faults = AllocationFaults(failing: refusals + 1)
       do {
@@ -71,7 +81,12 @@ struct AllocationFaultTests {
       }
     }
     // Each operation asks for memory somewhere, but for those that fit in what there is.
-    let least = operation == .append || operation == .unpin ? 0 : operation == .pin ? 1 : 2
+    let least =
+      switch operation {
+      case .append, .unpin: 0
+      case .pin, .evict: 1
+      default: 2
+      }
     #expect(refusals >= least, "\(operation): \(refusals)")
   }
 
