@@ -260,7 +260,10 @@ def prefill(records, machine):
 
 
 def append(records, machine):
-    """What one more token costs the cache, over context, by type and encoding."""
+    """What one more token costs a layer of the cache, over context, by type and encoding.
+
+    A step goes through all layers, and a long context leaves memory for few of them.
+    """
     for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)
         marks = line_map(ordered(map(encoding_of, own), KNOWN_ENCODINGS))
@@ -273,14 +276,18 @@ def append(records, machine):
                 ("median", "medianMilliseconds", "-"),
                 ("99th percentile", "p99Milliseconds", ":"),
             ]:
-                points = [(r["context"], r[field] * 1e3, is_steady(r)) for r in line if field in r]
+                points = [
+                    (r["context"], r[field] * 1e3 / r["layers"], is_steady(r))
+                    for r in line
+                    if field in r
+                ]
                 if points:
                     styles[f"{encoding}, {name}"] = dash, marks[encoding][1]
                     draw(axis, points, colours[stored], *styles[f"{encoding}, {name}"])
         count_axis(axis, [record["context"] for record in own], "context, tokens")
         layers = sorted({record["layers"] for record in own})
-        axis.set_title(f"Time of a token in all of {', '.join(map(str, layers))} layers")
-        log_speed_axis(axis, "microseconds")
+        axis.set_title(f"Time of a step ÷ its layers ({', '.join(map(str, layers))})")
+        log_speed_axis(axis, "microseconds per layer")
         legends = [coloured(colours), styled(styles)]
         yield f"append-{slug(shape)}-{slug(machinery)}", finish(figure, legends, own)
 
