@@ -7,7 +7,15 @@ import matplotlib
 from matplotlib import ticker
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from records import encoding_of, groups, machine_line, machinery_of, shape_of, type_of
+from records import (
+    count_label,
+    encoding_of,
+    groups,
+    machine_line,
+    machinery_of,
+    shape_of,
+    type_of,
+)
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -37,12 +45,6 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "streaming-attention",  # so that the same records give the same file
 }
-
-
-def count_label(value, _position=None):
-    """131072 as 128K; numbers that are no multiple of 1024 as they are."""
-    value = round(value)
-    return f"{value // 1024}K" if value >= 1024 and value % 1024 == 0 else f"{value}"
 
 
 def plain_label(value, _position=None):
@@ -262,7 +264,7 @@ def prefill(records, machine):
 def append(records, machine):
     """What one more token costs a layer of the cache, over context, by type and encoding.
 
-    A step goes through all layers, and a long context leaves memory for few of them.
+    A step goes through all layers, and the longer the context, the fewer there are.
     """
     for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)

@@ -59,9 +59,23 @@ def encoding_of(record):
     return f"{position}, ε = {epsilon:g}".replace("e-0", "e-") if epsilon else position
 
 
+def count_label(value, _position=None):
+    """131072 as 128K; numbers that are no multiple of 1024 as they are."""
+    value = round(value)
+    return f"{value // 1024}K" if value >= 1024 and value % 1024 == 0 else f"{value}"
+
+
 def shape_of(record):
+    """Heads, and the sequences of a step where there are several.
+
+    Sequences of different lengths have no place on a line over context: each mix is a shape.
+    """
     heads = f"{record['queryHeads']}/{record['kvHeads']} heads × {record['headDimension']}"
     batch = record.get("batch", 1)
+    mix = [term.split("*") for term in record.get("contexts", "").split("+")]
+    if len({term[-1] for term in mix}) > 1:
+        terms = ["*".join([*term[:-1], count_label(int(term[-1]))]) for term in mix]
+        return f"{heads}, {'+'.join(terms)} tokens"
     return heads if batch == 1 else f"{heads}, {batch} sequences"
 
 
