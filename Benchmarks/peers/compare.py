@@ -16,6 +16,9 @@ import tempfile
 import time
 
 import engines
+
+sys.path.append(str(engines.HERE.parent / "plot"))  # whose reader of records this is
+import records as saved
 import table
 
 MOST_FOREIGN = 0.06  # of the machine's CPU time, used by other processes during a measurement
@@ -214,14 +217,39 @@ def run_comparison(comparison, options, keep):
                         progress(f"{label} failed: {failure}")
                         continue
                     for record in records:
-                        keep(dict(record, comparison=comparison.name, round=number + 1))
+                        record = dict(record, comparison=comparison.name, round=number + 1)
+                        problem = table.problem_of(record)
+                        if problem:
+                            progress(f"{label} failed: {problem}")
+                        else:
+                            keep(record)
 
 
 def progress(text):
     print(f"compare-peers: {text}", file=sys.stderr, flush=True)
 
 
-def arguments(names):
+def whole_number(text):
+    """A count of one or more, for the parser."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 to 4096")
+    return int(text)
+
+
+def seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0, at most 3600")
+    return value
+
+
+def arguments(known):
+    """The command line; `known` are the comparisons there are."""
+    names = [comparison.name for comparison in known]
+    peers = dict.fromkeys(engine.name for comparison in known for engine in comparison.engines)
     parser = Parser(prog="tools/compare-peers", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--only",
@@ -234,19 +262,21 @@ def arguments(names):
         "--engine",
         action="append",
         metavar="NAME",
-        help=f"one engine, repeat for several; {engines.OURS} is ours; default: all installed",
+        choices=[engines.OURS, *peers],
+        help=f"one engine, repeat for several: {engines.OURS} (ours), {', '.join(peers)}; "
+        "default: all installed",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--rounds", type=whole_number, default=3, metavar="N", help="default: 3")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=3,
         metavar="S",
         help="how long a peer is timed in each round, at least three steps; default: 3",
     )
     parser.add_argument(
         "--threads",
-        type=int,
+        type=whole_number,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
         help="default: one for each CPU",
@@ -287,7 +317,7 @@ def machine():
 
 def main():
     known = engines.comparisons(len(os.sched_getaffinity(0)))
-    options = arguments([comparison.name for comparison in known])
+    options = arguments(known)
     chosen = [
         comparison
         for comparison in engines.comparisons(options.threads)
@@ -295,11 +325,14 @@ def main():
     ]
     if options.table:
         try:
-            lines = options.table.read_text().splitlines()
+            records = saved.read(options.table, table.problem_of)
+        except saved.RecordsError as error:
+            progress(error)
+            sys.exit(65)
         except OSError as error:
             progress(f"{error.filename}: {error.strerror}")
             sys.exit(66)
-        print(table.table([json.loads(line) for line in lines if line.startswith("{")], known))
+        print(table.table(records, known))
         return
     records = []
 

@@ -3,6 +3,7 @@
 import statistics
 
 import engines
+import fields
 
 COLUMNS = (
     "engine",
@@ -14,6 +15,29 @@ COLUMNS = (
     "",
 )
 HEADER = "| " + " | ".join(COLUMNS).rstrip() + " |\n|" + "---|" * len(COLUMNS)
+
+
+NEEDED = dict(
+    comparison=fields.TEXT,
+    engine=fields.TEXT,
+    keyType=fields.TEXT,
+    valueType=fields.TEXT,
+    queryLength=fields.COUNT,
+    threads=fields.COUNT,
+    medianMilliseconds=fields.POSITIVE,
+    round=fields.COUNT,
+)
+ALLOWED = dict(
+    variant=fields.TEXT,
+    relativeError=fields.ERROR,
+    foreignCPU=fields.AMOUNT,
+    readLimitGigabytesPerSecond=fields.AMOUNT,
+)
+
+
+def problem_of(record):
+    """Why a record cannot stand in a table, or none; what belongs to no comparison does not."""
+    return fields.problem(record, NEEDED, ALLOWED) if "comparison" in record else None
 
 
 def key_of(record):

@@ -4,6 +4,7 @@ import statistics
 import textwrap
 
 import matplotlib
+from fields import drawing
 from matplotlib import ticker
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -42,6 +43,7 @@ STYLE = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "legend.frameon": False,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.fonttype": "none",
     "svg.hashsalt": "streaming-attention",  # so that the same records give the same file
 }
@@ -301,7 +303,7 @@ def model(records, machine):
         return f"{record.get('engine', OURS)} {type_of(record)}"
 
     def depth_of(record):
-        return record.get("depth", record["context"])
+        return record["depth"] if "depth" in record else record["context"]
 
     for (name, operation), own in groups(
         records, lambda r: r["model"], lambda r: r["operation"]
@@ -400,15 +402,12 @@ def all_figures(records):
     """Pairs of a file's name and its figure, for whatever the records hold."""
     machine = machine_line(records)
 
-    def of(operation):
-        """Ours alone: attention in other engines is tools/compare-peers' table."""
-        own = [r for r in records if "engine" not in r and "model" not in r]
-        return [r for r in own if r["operation"] == operation]
+    def of(name):
+        return [record for record in records if drawing(record) == name]
 
     with matplotlib.rc_context(STYLE):
         yield from decode(of("decode"), machine)
         yield from prefill(of("prefill"), machine)
         yield from append(of("append"), machine)
-        stress = [r for r in records if r["operation"] == "stress"]
-        yield from growth([r for r in stress if r["preset"] == "growth"], machine)
-        yield from model([r for r in records if "model" in r and "tokensPerSecond" in r], machine)
+        yield from growth(of("growth"), machine)
+        yield from model(of("model"), machine)

@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import sys
 
+import fields
 import figures
 import records
 
@@ -29,28 +30,33 @@ def main():
     )
     options = parser.parse_args()
     try:
-        found = [record for path in options.results for record in records.read(path)]
+        found = [
+            record
+            for path in options.results
+            for record in records.read(path, fields.problem_of_drawing)
+        ]
+        if not any(fields.drawing(record) not in (None, "machine") for record in found):
+            raise records.RecordsError(
+                f"{options.results[0]}: no record of decode, prefill, append, growth or a model"
+            )
+    except records.RecordsError as error:
+        fail(65, error)
+    except OSError as error:
+        fail(66, f"{error.filename}: {error.strerror}")
+    try:
         options.to.mkdir(parents=True, exist_ok=True)
-        drawn = 0
         for name, figure in figures.all_figures(found):
             for kind, metadata in (("png", {}), ("svg", {"Date": None})):
                 path = options.to / f"{name}.{kind}"
                 figure.savefig(path, metadata=metadata)
                 print(path)
-            drawn += 1
-        if drawn == 0:
-            raise records.RecordsError(
-                f"{options.results[0]}: no record of decode, prefill, append, growth or a model"
-            )
-    except records.RecordsError as error:
-        print(f"plot: {error}", file=sys.stderr)
-        sys.exit(65)
-    except KeyError as error:
-        print(f"plot: a record has no {error}", file=sys.stderr)
-        sys.exit(65)
     except OSError as error:
-        print(f"plot: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(66)
+        fail(74, f"{error.filename or options.to}: {error.strerror}")
+
+
+def fail(status, reason):
+    print(f"plot: {reason}", file=sys.stderr)
+    sys.exit(status)
 
 
 main()

@@ -5,13 +5,19 @@ import re
 
 
 class RecordsError(Exception):
-    """A file that cannot be plotted; one line of what, where and why."""
+    """A file that cannot be used; one line of what, where and why."""
 
 
-def read(path):
-    """The records of a file, in its order."""
+def read(path, problem_of):
+    """The records of a file, in its order, unless `problem_of` has something to say about one."""
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise RecordsError(f"{path}:{number}: not UTF-8 text") from None
     records = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -20,10 +26,15 @@ def read(path):
             raise RecordsError(
                 f"{path}:{number}: not JSON ({error.msg}, column {error.colno})"
             ) from None
-        if not isinstance(record, dict) or "operation" not in record:
+        except (ValueError, RecursionError):
+            raise RecordsError(f"{path}:{number}: a number too long, or too deep a list") from None
+        if not isinstance(record, dict) or not isinstance(record.get("operation"), str):
             raise RecordsError(
                 f"{path}:{number}: not a record; each line is an object with an 'operation'"
             )
+        problem = problem_of(record)
+        if problem:
+            raise RecordsError(f"{path}:{number}: {problem}")
         records.append(record)
     return records
 
@@ -35,7 +46,8 @@ def machine_line(records):
         return "machine not recorded"
     machine = machines[0]
     processor = re.sub(r"\((?:R|TM)\)|\bCPU\b", "", machine["processor"])
-    parts = [" ".join(processor.split()), f"{machine['cpus']} CPUs", machine["version"]]
+    parts = [" ".join(processor.split()), f"{machine['cpus']} CPUs"]
+    parts += [machine["version"]] if "version" in machine else []
     parts += dict.fromkeys(run["note"] for run in machines if run.get("note"))
     return " · ".join(parts)
 
