@@ -229,6 +229,16 @@ def progress(text):
     print(f"compare-peers: {text}", file=sys.stderr, flush=True)
 
 
+def show(text):
+    """Prints a result; a reader that has gone is an error of one line too."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        progress(f"standard output: {error.strerror}")
+        sys.exit(74)
+
+
 def whole_number(text):
     """A count of one or more, for the parser."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 4096:
@@ -335,7 +345,7 @@ def main():
         except OSError as error:
             progress(f"{error.filename}: {error.strerror}")
             sys.exit(66)
-        print(table.table(records, known))
+        show(table.table(records, known))
         return
     records = []
 
@@ -351,7 +361,7 @@ def main():
             run_comparison(comparison, options, keep)
     except KeyboardInterrupt:
         progress("interrupted; this is what was measured")
-    print(table.table(records, known))
+    show(table.table(records, known))
 
 
 main()
