@@ -1,6 +1,6 @@
 /// How one layer turns scores into outputs: everything that the cache's ``LayerShape`` does not say.
 ///
-/// Order of a score: scale·q·k → softcap → + ALiBi → mask → softmax, sinks in the denominator.
+/// Order of a score: scale·q·k → softcap → + ALiBi → + bias, where `attend` is given one → mask → softmax, sinks in the denominator.
 public struct LayerAttention: Sendable, Equatable {
   /// A multiple of the layer's KV heads; consecutive query heads share a KV head.
   public var queryHeads: Int
