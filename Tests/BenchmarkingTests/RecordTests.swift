@@ -168,6 +168,17 @@ struct RecordTests {
         == first[1].distance(from: first[1].startIndex, to: value.upperBound))
   }
 
+  @Test("a record with a horizon notes how much it may have skipped")
+  func skippedMass() {
+    var record = BenchmarkRecord(operation: "decode")
+    record.skippedMassBound = 9.4e-8
+    record.alibiEpsilon = 1e-7
+    var table = BenchmarkTable()
+    #expect(table.lines(for: record).last?.contains("skipped ≤ 9.4e-8") == true)
+    record.alibiEpsilon = 0
+    #expect(table.lines(for: record).last?.contains("skipped") == false)
+  }
+
   @Test(
     "numbers for people",
     arguments: [

@@ -119,6 +119,9 @@ package struct BenchmarkTable {
     if let speedup = record.speedupOverDense {
       notes.append("\(DecimalText.fixed(speedup, 1)) × dense")
     }
+    if let epsilon = record.alibiEpsilon, epsilon > 0, let mass = record.skippedMassBound {
+      notes.append("skipped ≤ \(DecimalText.scientific(mass))")
+    }
     if let rotation = record.keyRotation { notes.append("keys \(rotation)") }
     switch record.selfCheck?.passed {
     case true: notes.append("right")
