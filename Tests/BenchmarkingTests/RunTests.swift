@@ -303,6 +303,20 @@ struct AnswerCheckerTests {
     #expect(!isChecked(1, 4, 1) && !isChecked(9, 9, 8) && !isChecked(3, 3, 4))
   }
 
+  @Test("bits must be the same unless leaves grow in between, or pages are quantised")
+  func equalLogits() {
+    func mustBeEqual(
+      _ depth: Int, _ longest: Int, window: Bool = false, hasCodes: Bool = false
+    ) -> Bool {
+      LogitComparison.mustBeEqual(
+        depth: depth, longest: longest, window: window, hasCodes: hasCodes)
+    }
+    #expect(mustBeEqual(0, 512) && mustBeEqual(8_192, 512) && mustBeEqual(8_188, 4))
+    #expect(!mustBeEqual(8_188, 5) && !mustBeEqual(8_000, 512))
+    #expect(mustBeEqual(8_000, 4, window: true) && !mustBeEqual(8_192, 4, window: true))
+    #expect(!mustBeEqual(0, 4, hasCodes: true))
+  }
+
   @Test("logits are compared by their relative distance")
   func logits() {
     #expect(LogitComparison.difference([3, 4], [3, 4]) == 0)

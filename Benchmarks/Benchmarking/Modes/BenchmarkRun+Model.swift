@@ -188,7 +188,11 @@ extension BenchmarkRun {
         ? .bfloat16
         : types.key == .float32 && types.value == .float32
           && model.weightType == .float32 ? .float32 : .float16
-    let tolerance = LogitComparison.tolerance(layers: shape.layers, narrowest: narrowest)
+    let isExact = LogitComparison.mustBeEqual(
+      depth: depth, longest: max(rows, LogitComparison.tokens), window: shape.window != nil,
+      hasCodes: types.isQuantized)
+    let tolerance =
+      isExact ? 0 : LogitComparison.tolerance(layers: shape.layers, narrowest: narrowest)
     if isChecked {
       record.selfCheck = CheckedAnswer(
         passed: measured.value.difference <= tolerance, maximumError: measured.value.difference,

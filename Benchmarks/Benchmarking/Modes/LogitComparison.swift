@@ -39,6 +39,28 @@ enum LogitComparison {
     return rows == 1 ? mostInCodes > 1 : compared < rows
   }
 
+  /// Whether both ways cut every sequence into leaves of one size, so that all sums have one order and the logits the same bits
+  /// (Documentation/Attention.md, "Order of summation").
+  ///
+  /// The size follows from the number of entries that are live when a step has reserved its own. A window's entries may be
+  /// fewer than all: there leaves are of one size for sure where even all have the smaller one. Codes are left out: what
+  /// the newest pages hold while a step runs depends on its rows.
+  ///
+  /// - Parameters:
+  ///   - depth: Tokens before the first one.
+  ///   - longest: Tokens that the longer of the two ways has read when it has ended.
+  ///   - window: Whether there is a layer that keeps a window.
+  ///   - hasCodes: Whether keys or values are quantised.
+  /// - Returns: Whether any difference is an error.
+  static func mustBeEqual(depth: Int, longest: Int, window: Bool, hasCodes: Bool) -> Bool {
+    func leaf(_ tokens: Int) -> Int {
+      SummationOrder.leafEntries(
+        liveEntries: (tokens + PageLayout.slots - 1) / PageLayout.slots)
+    }
+    if hasCodes { return false }
+    return leaf(window ? 1 : depth + 1) == leaf(depth + longest)
+  }
+
   /// ‖a − b‖ ÷ ‖b‖; infinite where a number is not finite.
   static func difference(_ a: [Float], _ b: [Float]) -> Double {
     guard a.count == b.count, !a.isEmpty else { return .infinity }
