@@ -10,6 +10,8 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
   case attention(AttentionError)
   /// The cache refused.
   case cache(CacheError)
+  /// The cache would pass its limit.
+  case cacheLimit(needed: Int, allowed: Int)
   /// The system refused memory.
   case memory(MemoryError)
   /// The model cannot be loaded or run.
@@ -30,6 +32,9 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
       "\(name) is '\(received)'; allowed: \(allowed)"
     case .attention(let error): "\(error)"
     case .cache(let error): "\(AttentionError.cache(error))"
+    case .cacheLimit(let needed, let allowed):
+      "the cache would need \(needed) bytes of page memory and may use \(allowed); shorten --context, or take fewer "
+        + "sequences, fewer KV heads or smaller types"
     case .memory(let error): "\(error)"
     case .model(let error): "\(error)"
     case .data(let path, let line, let reason): "\(path), line \(line): \(reason)"

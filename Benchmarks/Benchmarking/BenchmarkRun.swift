@@ -45,6 +45,23 @@ package final class BenchmarkRun {
   ///
   /// - Throws: ``BenchmarkError``, `interrupted` when the flag was set; records handed out before stand.
   package func run() throws(BenchmarkError) {
+    do throws(BenchmarkError) {
+      try measure()
+      // Whatever was measured last may not have looked.
+      try checkInterrupt()
+    } catch {
+      // There is no option here that would raise the cache's limit.
+      if case .cache(.outOfMemory(let needed, let allowed)) = error {
+        throw .cacheLimit(needed: needed, allowed: allowed)
+      }
+      if case .attention(.cache(.outOfMemory(let needed, let allowed))) = error {
+        throw .cacheLimit(needed: needed, allowed: allowed)
+      }
+      throw error
+    }
+  }
+
+  private func measure() throws(BenchmarkError) {
     switch options.mode {
     case nil, .decode, .prefill: try measureAttention()
     case .limits: try measureLimits()

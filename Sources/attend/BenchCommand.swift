@@ -75,7 +75,7 @@ extension CommandFailure {
     case .option: self.init(.usage, "\(error)")
     case .attention(let error): self.init(error)
     case .cache(let error): self.init(AttentionError.cache(error))
-    case .memory: self.init(.outOfResources, "\(error)")
+    case .cacheLimit, .memory: self.init(.outOfResources, "\(error)")
     case .model(let error): self.init(error)
     case .data: self.init(.badData, "\(error)")
     case .unreadable: self.init(.missingFile, "\(error)")

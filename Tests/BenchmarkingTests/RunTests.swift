@@ -205,6 +205,36 @@ struct RunTests {
     #expect(records.map(\.operation) == ["fork", "drop", "shift", "shift-inside", "rewind"])
     #expect(records.allSatisfy { $0.repetitions == 3 && $0.layers == 32 })
     #expect(records[0].others.contains(BenchmarkRecord.Field("forkedPages", 0)))
+    // Every removal inside a page writes 64 of them anew; to take a page away moves numbers in tables.
+    let (shift, inside) = (records[2].medianMilliseconds, records[3].minimumMilliseconds)
+    #expect(try #require(inside) > #require(shift))
+  }
+
+  @Test("edits look at the flag before each of them, and an interrupt in the last record counts")
+  func interruptedEdits() throws {
+    let flag = CancellationFlag()
+    let (records, _, error) = try run(
+      "edits", ["--repeat": "3", "--key-type": "f16", "--context": "1K"], flag: flag, stopAfter: 5)
+    #expect(records.count == 5 && error == .interrupted)
+    #expect(throws: BenchmarkError.interrupted) {
+      try EditTimes(
+        shape: AttentionShape(queryHeads: 4, kvHeads: 2, headDimension: 64),
+        types: StoredTypes(key: .float16, value: .float16), length: 1_024, repeats: 3,
+        workers: Workers(count: 1), cancellation: flag)
+    }
+  }
+
+  @Test(
+    "a cache that would pass its limit says what to change, and rows that have no room are refused")
+  func memory() throws {
+    let (_, _, error) = try run("edits", ["--context": "64M", "--key-type": "f32"])
+    guard case .cacheLimit(let needed, let allowed) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(needed > allowed)
+    #expect(error?.description.contains("--context") == true)
+    #expect(throws: BenchmarkError.self) { try RowMemory.demand(1 << 50) }
   }
 
   @Test("forks in one step have the answers that each has alone, and read what they share once")

@@ -15,9 +15,16 @@ struct EditTimes {
 
   static let layers = 32
 
+  private let cancellation: CancellationFlag
+
+  /// The shortest sequence that has a page of its own for each repetition at the beginning, for each inside, and for each at the end.
+  static func shortestLength(repeats: Int) -> Int { (3 * repeats + 4) * PageLayout.slots }
+
   init(
-    shape: AttentionShape, types: StoredTypes, length: Int, repeats: Int, workers: Workers
+    shape: AttentionShape, types: StoredTypes, length: Int, repeats: Int, workers: Workers,
+    cancellation: CancellationFlag
   ) throws(BenchmarkError) {
+    self.cancellation = cancellation
     let rotary = try? RotaryEmbedding(headDimension: shape.headDimension, pairing: .halves)
     let layer = LayerShape(
       kvHeads: shape.kvHeads, keyWidth: shape.headDimension, keyType: types.key,
@@ -35,50 +42,64 @@ struct EditTimes {
         layers: layers.map { _ in LayerAttention(queryHeads: shape.queryHeads, rotary: rotary) },
         workers: workers)
     }
-    do throws(CacheError) {
-      var held = 0
-      while held < length {
-        let count = min(4_096, length - held)
+    var held = 0
+    while held < length {
+      try checkInterrupt()
+      let count = min(4_096, length - held)
+      try BenchmarkError.wrapping { () throws(CacheError) in
         cache.commitUnwritten(try cache.reserve([SlotRequest(sequence, appending: count)]))
-        held += count
       }
-      try measure(cache, sequence, repeats: repeats)
-    } catch {
-      throw .cache(error)
+      held += count
     }
+    try measure(cache, sequence, repeats: repeats)
+  }
+
+  private func checkInterrupt() throws(BenchmarkError) {
+    if cancellation.isCancelled { throw .interrupted }
+  }
+
+  /// Nanoseconds of one edit; an interrupt comes before it.
+  private func time(_ edit: () throws(CacheError) -> Void) throws(BenchmarkError) -> UInt64 {
+    try checkInterrupt()
+    return try BenchmarkError.wrapping { () throws(CacheError) in try Stopwatch.time(edit) }
   }
 
   private mutating func measure(
     _ cache: KVCache, _ sequence: SequenceID, repeats: Int
-  ) throws(CacheError) {
+  ) throws(BenchmarkError) {
     // Tables that are copied or edited grow to their size once.
-    try cache.drop(try cache.fork(sequence))
-    try cache.remove(64..<128, from: sequence)
-    try cache.remove(70..<71, from: sequence)
+    try BenchmarkError.wrapping { () throws(CacheError) in
+      try cache.drop(try cache.fork(sequence))
+      try cache.remove(64..<128, from: sequence)
+    }
     let pages = cache.statistics().pages
     var forks: [SequenceID] = []
     for _ in 0..<repeats {
-      let start = Stopwatch.now
-      let copy = try cache.fork(sequence)
-      fork.add(Stopwatch.now - start)
-      forks.append(copy)
+      fork.add(try time { () throws(CacheError) in forks.append(try cache.fork(sequence)) })
     }
     forkedPages = cache.statistics().pages - pages
-    for copy in forks {
-      drop.add(try Stopwatch.time { () throws(CacheError) in try cache.drop(copy) })
-    }
+    for copy in forks { drop.add(try time { () throws(CacheError) in try cache.drop(copy) }) }
     for _ in 0..<repeats {
       shift.add(
-        try Stopwatch.time { () throws(CacheError) in try cache.remove(64..<128, from: sequence) })
+        try time { () throws(CacheError) in try cache.remove(64..<128, from: sequence) })
     }
-    for _ in 0..<repeats {
+    try BenchmarkError.wrapping { () throws(CacheError) in
+      try cache.remove(70..<71, from: sequence)
+    }
+    for number in 1...repeats {
+      // Seven tokens into the next whole page, each page before it being one token short: where a removal has split a page, another beside it
+      // would only trim.
+      let token = 70 + 63 * number
       shiftInside.add(
-        try Stopwatch.time { () throws(CacheError) in try cache.remove(70..<71, from: sequence) })
+        try time { () throws(CacheError) in
+          try cache.remove(token..<token + 1, from: sequence)
+        })
     }
     for _ in 0..<repeats {
-      let length = try cache.length(of: sequence) - 64
       rewind.add(
-        try Stopwatch.time { () throws(CacheError) in try cache.truncate(sequence, to: length) })
+        try time { () throws(CacheError) in
+          try cache.truncate(sequence, to: try cache.length(of: sequence) - 64)
+        })
     }
   }
 }

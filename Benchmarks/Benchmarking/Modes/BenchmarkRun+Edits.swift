@@ -7,16 +7,16 @@ extension BenchmarkRun {
       for types in options.types {
         try checkInterrupt()
         let repeats = options.repeats ?? 8
-        // Each repetition takes a page at either end.
-        guard context.largest >= (2 * repeats + 4) * 64 else {
+        let shortest = EditTimes.shortestLength(repeats: repeats)
+        guard context.largest >= shortest else {
           throw .option(
             name: "--context", received: "\(context.largest)",
-            allowed: "at least \((2 * repeats + 4) * 64) for \(repeats) repetitions of edits")
+            allowed: "at least \(shortest) for \(repeats) repetitions of edits")
         }
         observer.progress("edits of \(context.largest) tokens, \(types.name)")
         let times = try EditTimes(
           shape: options.shape, types: types, length: context.largest,
-          repeats: repeats, workers: allWorkers)
+          repeats: repeats, workers: allWorkers, cancellation: cancellation)
         for (operation, samples) in [
           ("fork", times.fork), ("drop", times.drop), ("shift", times.shift),
           ("shift-inside", times.shiftInside), ("rewind", times.rewind),
