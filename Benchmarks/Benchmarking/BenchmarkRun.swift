@@ -162,4 +162,6 @@ struct BenchmarkMachine {
   var limits: (any LimitSource)?
   /// Called with every cache once it is filled, to damage it.
   var afterFilling: ((FilledCache) -> Void)?
+  /// Called with every output before it is looked at, `[row][queryHead][channel]`, to damage it.
+  var afterAttending: ((inout [Float]) -> Void)?
 }

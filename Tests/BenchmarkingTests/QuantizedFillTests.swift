@@ -37,7 +37,7 @@ struct QuantizedFillTests {
             key: rows == 1 ? keyType : keyType.plain, value: rows == 1 ? valueType : valueType.plain
           )
           let check = PlainCheck.dense(
-            error: error.l2, types: types, instructionSet: instructionSet)
+            error, types: types, reader: fill.engine)
           #expect(check.passed, "\(example) \(keyType) \(valueType) \(error) \(check.tolerance)")
         }
       }

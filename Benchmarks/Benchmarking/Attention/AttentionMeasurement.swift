@@ -16,13 +16,25 @@ final class AttentionMeasurement {
   /// Layers that take turns.
   let layers: Int
   private let cancellation: CancellationFlag
+  /// Changes an output before it is looked at, as tests do.
+  private let damage: ((inout [Float]) -> Void)?
+  /// What Double is asked for, layer by layer.
+  private let parts: CheckedParts
   /// `[variant][layer]`, each `[row][queryHead][channel]`.
   private let queries: [[[Float]]]
 
   init(
     cache: FilledCache, variants: [AttentionVariant], rows: Int, layers: Int,
-    cancellation: CancellationFlag
-  ) {
+    cancellation: CancellationFlag, damage: ((inout [Float]) -> Void)? = nil
+  ) throws(BenchmarkError) {
+    // Queries of every encoding and layer, an output and the dense one beside it, and those of the relative error.
+    try RowMemory.demand(
+      (variants.count * layers + 4) * cache.context.lengths.count * rows * cache.shape.queryHeads
+        * cache.shape.headDimension)
+    self.damage = damage
+    // A row of prefill at either end is compared.
+    parts = cache.checkedParts(
+      layers: layers, keys: CheckedParts.mostKeys / (rows == 1 ? 1 : 2))
     self.cache = cache
     self.variants = variants
     self.rows = rows
@@ -68,7 +80,7 @@ final class AttentionMeasurement {
   }
 
   /// Compares an output with what is known: the planted answer; without one, the dense output where a horizon left
-  /// keys unread, and else Double over the values as stored.
+  /// keys unread, and else Double over the values as stored, in the parts whose turn it is.
   private func check(
     _ output: [Float], of variant: Int, layer: Int, _ report: AttentionReport
   ) throws(BenchmarkError) -> SelfCheck {
@@ -89,34 +101,32 @@ final class AttentionMeasurement {
         output, dense: expected, skippedMass: Double(report.skippedMassBound),
         valueWidth: cache.shape.headDimension)
     }
-    let fill = cache.fill
-    let error = try BenchmarkError.wrapping { () throws(FillError) in
-      try fill.relativeError(
-        layer: layer, queries: asked.span, output: output.span, for: variant.engine, rows: rows
-      ).l2
-    }
-    return PlainCheck.dense(
-      error: error, types: cache.types, instructionSet: variant.engine.instructionSet)
+    return try cache.compareWithDouble(
+      output, queries: asked, layer: layer, parts: parts.parts(ofLayer: layer),
+      reader: variant.engine, rows: rows
+    ).check
   }
 
-  /// Relative L2 error against Double of the newest row of one KV head's query heads.
+  /// Rows of the first layer beside Double, of as many sequences and KV heads as ``CheckedParts`` allows: the relative L2
+  /// error of all of them together, and whether each is as near as its types allow.
   ///
-  /// Queries of unit variance; half of that where keys are planted, so that these, five times as long as the others,
-  /// do not outweigh all of them.
-  func relativeError(_ variant: Int) throws(BenchmarkError) -> Double {
+  /// Queries have unit variance and meet ordinary keys: planted ones score 0 there.
+  func relativeError(
+    _ variant: Int
+  ) throws(BenchmarkError) -> (check: SelfCheck, error: RelativeError) {
     let engine = variants[variant].engine
-    var asked = cache.fill.plainQueries(layer: 0, for: engine, rows: rows)
-    if cache.fill.options.needles == .planted {
-      for index in asked.indices { asked[index] /= 2 }
-    }
+    let asked = cache.fill.ordinaryQueries(layer: 0, for: engine, rows: rows)
     var output = [Float](repeating: 0, count: asked.count)
-    _ = try attend(variant, layer: 0, asked, into: &output)
-    return try BenchmarkError.wrapping { () throws(FillError) in
-      try cache.fill.relativeError(
-        layer: 0, queries: asked.span, output: output.span, for: engine, rows: rows
-      ).l2
-    }
+    let (_, report) = try attend(variant, layer: 0, asked, into: &output)
+    return try cache.compareWithDouble(
+      output, queries: asked, layer: 0,
+      parts: cache.checkedParts(layers: 1, keys: Self.mostKeys / (rows == 1 ? 1 : 2))
+        .parts(ofLayer: 0), reader: engine,
+      rows: rows, skippedMass: Double(report.skippedMassBound))
   }
+
+  /// Keys that Double reads for one relative error.
+  private static let mostKeys = CheckedParts.mostKeys / 2
 
   /// One layer's attention, with its time in nanoseconds.
   private func attend(
@@ -135,7 +145,9 @@ final class AttentionMeasurement {
       let start = Stopwatch.now
       let report = try engine.attend(
         layer: layer, queries: asked.span, into: &span, cancellation: cancellation)
-      return (Stopwatch.now - start, report)
+      let time = Stopwatch.now - start
+      damage?(&output)
+      return (time, report)
     } catch {
       throw error == .cancelled ? .interrupted : .attention(error)
     }

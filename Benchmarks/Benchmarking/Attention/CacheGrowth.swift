@@ -5,53 +5,57 @@ struct CacheGrowth {
   private let cache: FilledCache
   private let variant: AttentionVariant
   private let repeats: Int
-  /// `[layer][step]`, each `[sequence][kvHead][channel]`.
-  private let keys: [[[Float]]]
-  private let values: [[[Float]]]
+  private let layers: Int
+  /// Changes an output before it is looked at, as tests do.
+  private let damage: ((inout [Float]) -> Void)?
+  /// Steps whose rows are made before the first of them is timed.
+  private let batch: Int
 
-  init(_ cache: FilledCache, variant: AttentionVariant, repeats: Int) {
+  /// Bytes of the rows of a batch, unless one step has more: 512 steps of an 8B model's 32 layers.
+  private static let batchBytes = 1 << 27
+
+  init(
+    _ cache: FilledCache, variant: AttentionVariant, repeats: Int,
+    damage: ((inout [Float]) -> Void)? = nil
+  ) throws(BenchmarkError) {
     self.cache = cache
     self.variant = variant
     self.repeats = repeats
-    let sequences = cache.context.lengths.count
-    let width = cache.shape.kvHeads * cache.shape.headDimension
-    let layers = 0..<cache.cycle.layers
-    keys = layers.map {
-      Self.steps(cache.fill.appendedKeys(layer: $0), sequences, repeats, width)
-    }
-    values = layers.map {
-      Self.steps(cache.fill.appendedValues(layer: $0), sequences, repeats, width)
-    }
-  }
-
-  /// `[sequence][step][channel]` as `[step][sequence][channel]`.
-  private static func steps(
-    _ rows: [Float], _ sequences: Int, _ steps: Int, _ width: Int
-  ) -> [[Float]] {
-    (0..<steps).map { step in
-      (0..<sequences).flatMap { sequence in
-        let first = (sequence * steps + step) * width
-        return rows[first..<first + width]
-      }
-    }
+    self.damage = damage
+    layers = cache.cycle.layers
+    // Keys and values of one step.
+    let numbers =
+      2 * layers * cache.context.lengths.count * cache.shape.kvHeads * cache.shape.headDimension
+    batch = max(1, min(repeats, Self.batchBytes / 4 / numbers))
+    try RowMemory.demand(batch * numbers)
   }
 
   /// Times of the steps, all layers together.
   func run(cancellation: CancellationFlag) throws(BenchmarkError) -> Samples {
     var samples = Samples()
-    let engine = variant.engine
-    let requests = cache.fill.ids.map { StepRequest($0, appending: 1, querying: 0) }
+    let (engine, fill) = (variant.engine, cache.fill)
+    let requests = fill.ids.map { StepRequest($0, appending: 1, querying: 0) }
     do throws(AttentionError) {
-      for step in 0..<repeats {
-        if cancellation.isCancelled { throw .cancelled }
-        let start = Stopwatch.now
-        try engine.begin(requests)
-        for layer in keys.indices {
-          let (key, value) = (keys[layer][step], values[layer][step])
-          try engine.append(layer: layer, keys: key.span, values: value.span)
+      for first in stride(from: 0, to: repeats, by: batch) {
+        let steps = first..<min(first + batch, repeats)
+        // [step][layer], each [sequence][kvHead][channel].
+        let keys = steps.map { step in
+          (0..<layers).map { fill.appendedKeys(layer: $0, step: step) }
         }
-        engine.commit()
-        samples.add(Stopwatch.now - start)
+        let values = steps.map { step in
+          (0..<layers).map { fill.appendedValues(layer: $0, step: step) }
+        }
+        for step in keys.indices {
+          if cancellation.isCancelled { throw .cancelled }
+          let start = Stopwatch.now
+          try engine.begin(requests)
+          for layer in 0..<layers {
+            let (key, value) = (keys[step][layer], values[step][layer])
+            try engine.append(layer: layer, keys: key.span, values: value.span)
+          }
+          engine.commit()
+          samples.add(Stopwatch.now - start)
+        }
       }
     } catch {
       throw error == .cancelled ? .interrupted : .attention(error)
@@ -60,54 +64,48 @@ struct CacheGrowth {
   }
 
   /// Attends from the newest token of what has grown, in every layer.
+  ///
+  /// Among codes no key is planted: there every layer is compared with Double over what is stored, elsewhere the first one is.
   func check() throws(BenchmarkError) -> CheckedAnswer {
-    if cache.types.isQuantized { return try checkCodes() }
-    let engine = variant.engine
+    let (engine, fill) = (variant.engine, cache.fill)
+    let isPlanted = fill.options.needles == .planted
+    let parts = cache.checkedParts(layers: isPlanted ? 1 : layers)
     var found = SelfCheck()
-    do throws(AttentionError) {
-      try engine.begin(cache.requests(rows: 1))
-      defer { engine.abandon() }
-      for layer in keys.indices {
-        let asked = cache.fill.checkQueries(layer: layer, for: engine, rows: 1)
-        var output = [Float](repeating: 0, count: asked.count)
-        var span = output.mutableSpan
-        let report = try engine.attend(layer: layer, queries: asked.span, into: &span)
+    for layer in 0..<layers {
+      if isPlanted {
+        let asked = fill.checkQueries(layer: layer, for: engine, rows: 1)
+        let (output, skippedMass) = try attend(layer, asked)
         found.merge(
-          cache.fill.check(
-            layer: layer, output: output.span, for: engine, rows: 1,
-            skippedMass: Double(report.skippedMassBound)))
+          fill.check(
+            layer: layer, output: output.span, for: engine, rows: 1, skippedMass: skippedMass))
+        if layer > 0 { continue }
       }
-    } catch {
-      throw .attention(error)
+      let asked = fill.ordinaryQueries(layer: layer, for: engine, rows: 1)
+      let (output, skippedMass) = try attend(layer, asked)
+      found.merge(
+        try cache.compareWithDouble(
+          output, queries: asked, layer: layer, parts: parts.parts(ofLayer: layer), reader: engine,
+          rows: 1, skippedMass: skippedMass
+        ).check)
     }
     return CheckedAnswer(found)
   }
 
-  /// As `check`, against Double over what is stored: no key was planted among codes.
-  private func checkCodes() throws(BenchmarkError) -> CheckedAnswer {
-    let (engine, fill) = (variant.engine, cache.fill)
-    var found = SelfCheck()
-    for layer in keys.indices {
-      let asked = fill.plainQueries(layer: layer, for: engine, rows: 1)
-      var output = [Float](repeating: 0, count: asked.count)
-      do throws(AttentionError) {
-        try engine.begin(cache.requests(rows: 1))
-        defer { engine.abandon() }
-        var span = output.mutableSpan
-        try engine.attend(layer: layer, queries: asked.span, into: &span)
-      } catch {
-        throw .attention(error)
-      }
-      let answers = output
-      let error = try BenchmarkError.wrapping { () throws(FillError) in
-        try fill.relativeError(
-          layer: layer, queries: asked.span, output: answers.span, for: engine, rows: 1
-        ).l2
-      }
-      found.merge(
-        PlainCheck.dense(
-          error: error, types: cache.types, instructionSet: engine.instructionSet))
+  /// The newest token's attention in a layer, and the bound on what a horizon skipped.
+  private func attend(
+    _ layer: Int, _ asked: [Float]
+  ) throws(BenchmarkError) -> (output: [Float], skippedMass: Double) {
+    let engine = variant.engine
+    var output = [Float](repeating: 0, count: asked.count)
+    do throws(AttentionError) {
+      try engine.begin(cache.requests(rows: 1))
+      defer { engine.abandon() }
+      var span = output.mutableSpan
+      let report = try engine.attend(layer: layer, queries: asked.span, into: &span)
+      damage?(&output)
+      return (output, Double(report.skippedMassBound))
+    } catch {
+      throw .attention(error)
     }
-    return CheckedAnswer(found)
   }
 }

@@ -67,4 +67,52 @@ package final class FilledCache {
   func requests(rows: Int) -> [StepRequest] {
     fill.ids.map { StepRequest($0, appending: 0, querying: rows) }
   }
+
+  /// The parts of a layer that are compared with Double, where so many layers share them out.
+  func checkedParts(layers: Int, keys: Int = CheckedParts.mostKeys) -> CheckedParts {
+    CheckedParts(
+      lengths: fill.sequences.map(\.length), kvHeads: shape.kvHeads, layers: layers, keys: keys)
+  }
+
+  /// Compares an output with Double over the values as stored: of every part the newest row, and the oldest one that asked.
+  ///
+  /// Called inside the step or after it. Each row of a part has to be right by itself: where biases make some heads' answers
+  /// small, those of others would hide them.
+  ///
+  /// - Parameters:
+  ///   - output: `[row][queryHead][channel]` of every sequence.
+  ///   - queries: What was asked: ordinary queries where keys are planted, plain ones else.
+  ///   - layer: The layer.
+  ///   - parts: What is compared.
+  ///   - reader: The engine that attended.
+  ///   - rows: Query rows of each sequence.
+  ///   - skippedMass: The bound on the share of a row that a horizon skipped.
+  /// - Returns: What was found, and the error of all parts together.
+  /// - Throws: ``BenchmarkError`` if the sequence has been dropped.
+  func compareWithDouble(
+    _ output: [Float], queries: [Float], layer: Int, parts: [CheckedParts.Part],
+    reader: AttentionEngine, rows: Int, skippedMass: Double = 0
+  ) throws(BenchmarkError) -> (check: SelfCheck, error: RelativeError) {
+    let fill = fill
+    var (check, whole) = (SelfCheck(), RelativeError())
+    for part in parts {
+      for row in rows == 1 ? [0] : [0, rows - 1] {
+        let error = try BenchmarkError.wrapping { () throws(FillError) in
+          try fill.relativeError(
+            layer: layer, queries: queries.span, output: output.span, for: reader, rows: rows,
+            sequence: part.sequence, kvHead: part.kvHead, which: row..<row + 1)
+        }
+        whole.merge(error)
+        let visible = fill.sequences[part.sequence].length - rows + row + 1
+        check.merge(
+          PlainCheck.dense(
+            error, types: types, reader: reader,
+            keyLength: fill.keyLength(
+              layer: layer, sequence: part.sequence, kvHead: part.kvHead, tokens: 0..<visible,
+              for: reader),
+            skippedMass: skippedMass, valueWidth: shape.headDimension))
+      }
+    }
+    return (check, whole)
+  }
 }

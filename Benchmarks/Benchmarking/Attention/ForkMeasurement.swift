@@ -5,6 +5,10 @@ final class ForkMeasurement {
   private let cache: FilledCache
   private let engine: AttentionEngine
   private let cancellation: CancellationFlag
+  /// Changes an output before it is looked at, as tests do.
+  private let damage: ((inout [Float]) -> Void)?
+  /// What Double is asked for, layer by layer.
+  private let parts: CheckedParts
   /// The filled sequence, then its forks, each with as many tokens of its own as its place says.
   private var sequences: [SequenceID]
   /// `[layer]`, each `[sequence][queryHead][channel]`.
@@ -12,9 +16,15 @@ final class ForkMeasurement {
 
   /// Forks the one sequence of a filled cache until there are `count`.
   init(
-    cache: FilledCache, variant: AttentionVariant, count: Int, cancellation: CancellationFlag
+    cache: FilledCache, variant: AttentionVariant, count: Int, cancellation: CancellationFlag,
+    damage: ((inout [Float]) -> Void)? = nil
   ) throws(BenchmarkError) {
+    // Queries of every layer, and the outputs of all and of one.
+    try RowMemory.demand(
+      (cache.cycle.layers + 2) * count * cache.shape.queryHeads * cache.shape.headDimension)
     self.cache = cache
+    self.damage = damage
+    parts = cache.checkedParts(layers: cache.cycle.layers)
     engine = variant.engine
     self.cancellation = cancellation
     let fill = cache.fill
@@ -97,15 +107,17 @@ final class ForkMeasurement {
     return (one, all)
   }
 
-  /// The first sequence's answer is known, and each has the bits that it has alone.
+  /// The first sequence's answer is known, or compared with Double over codes, and each has the bits that it has alone.
   private func check(_ output: [Float], layer: Int) throws(BenchmarkError) -> SelfCheck {
     let width = output.count / sequences.count
     let known = Array(output[..<width])
-    // Codes have no answer that is known: there the bits of each alone are all.
     var found =
       cache.fill.options.needles == .planted
       ? cache.fill.check(layer: layer, output: known.span, for: engine, rows: 1)
-      : SelfCheck(maximumError: 0, tolerance: 0, ratio: 0)
+      : try cache.compareWithDouble(
+        known, queries: Array(queries[layer][..<(queries[layer].count / sequences.count)]),
+        layer: layer, parts: parts.parts(ofLayer: layer), reader: engine, rows: 1
+      ).check
     for number in sequences.indices {
       let alone = try attend(number..<number + 1, layer: layer).2
       if !alone.elementsEqual(output[number * width..<(number + 1) * width]) {
@@ -129,7 +141,9 @@ final class ForkMeasurement {
       let start = Stopwatch.now
       let report = try engine.attend(
         layer: layer, queries: asked.span, into: &span, cancellation: cancellation)
-      return (Stopwatch.now - start, report, output)
+      let time = Stopwatch.now - start
+      damage?(&output)
+      return (time, report, output)
     } catch {
       throw error == .cancelled ? .interrupted : .attention(error)
     }

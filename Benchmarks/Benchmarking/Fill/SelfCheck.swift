@@ -14,12 +14,12 @@ package struct SelfCheck: Sendable, Equatable {
   /// Nothing compared yet: not passed.
   package init() {}
 
-  /// One pair of row and head, by the number that came closest to its tolerance; NaN counts as infinite.
-  init(maximumError: Double, tolerance: Double, ratio: Double) {
+  /// Some pairs of row and head, by the number that came closest to its tolerance; NaN counts as infinite.
+  init(maximumError: Double, tolerance: Double, ratio: Double, rows: Int = 1) {
     self.maximumError = maximumError.isNaN ? .infinity : maximumError
     self.tolerance = tolerance
     worstRatio = ratio.isNaN ? .infinity : ratio
-    rowCount = 1
+    rowCount = rows
   }
 
   /// Adds what another check found.

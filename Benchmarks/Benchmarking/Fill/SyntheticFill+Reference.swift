@@ -42,20 +42,12 @@ extension SyntheticFill {
       kvHead: kvHead,
       rows: which)
     let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries } + which.lowerBound
-    var (squares, differences, maximum) = (0.0, 0.0, 0.0)
+    var error = RelativeError()
     for (index, answer) in expected.enumerated() {
       let row = (firstRow + index / group) * heads + kvHead * group + index % group
-      for channel in answer.indices {
-        let received = Double(output[row * stored.valueWidth + channel])
-        var difference = (received - answer[channel]).magnitude
-        if difference.isNaN { difference = .infinity }
-        squares += answer[channel] * answer[channel]
-        differences += difference * difference
-        maximum = max(maximum, difference)
-      }
+      error.add(output, at: row * stored.valueWidth, expected: answer)
     }
-    let l2 = differences == 0 ? 0 : (differences / squares).squareRoot()
-    return RelativeError(l2: l2, maximum: maximum, rowCount: expected.count)
+    return error
   }
 
   /// What some rows of a sequence should get, `[row, head of the group][channel]`.

@@ -38,7 +38,8 @@ extension BenchmarkRun {
     let variant = try AttentionVariant(
       position, epsilon: 0, rotation: options.keyRotation, cache: cache.cache,
       shape: options.shape, workers: workers, instructionSet: set)
-    let growth = CacheGrowth(cache, variant: variant, repeats: repeats)
+    let growth = try CacheGrowth(
+      cache, variant: variant, repeats: repeats, damage: machine.afterAttending)
     observer.progress("append to \(cache.context), \(cache.types.name), \(workers.count) threads")
     // Not again where the machine moves: what has grown has grown.
     let measured = try steadily(workers: workers, instructionSet: set, attempts: 1) {

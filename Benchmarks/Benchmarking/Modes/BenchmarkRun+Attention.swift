@@ -41,7 +41,9 @@ extension BenchmarkRun {
     let available = (Topology.availableMemoryBytes ?? 1 << 32) / 10 * 9
     var cycle = CyclePlan(
       layerBytes: work.bytes, cacheBytes: machine.lastLevelCacheBytes, availableBytes: available)
-    cycle.layers = min(cycle.layers, most)
+    let grown = AttentionWork(
+      shape: options.shape, types: types, context: context.longer(by: appended), rows: rows)
+    cycle.layers = max(1, min(cycle.layers, most, available / max(grown.bytes, 1)))
     let title = "filling \(cycle.layers) layers of \(context), \(types.name)"
     observer.progress(title)
     let steepest = options.positions.contains(where: \.isBiased) ? steepestSlope : 0
@@ -104,8 +106,9 @@ extension BenchmarkRun {
     observer.progress(title)
     // Prefill computes more than it reads, and its queries take room: two layers do.
     let layers = rows == 1 ? cache.cycle.layers : min(cache.cycle.layers, 2)
-    let measurement = AttentionMeasurement(
-      cache: cache, variants: variants, rows: rows, layers: layers, cancellation: cancellation)
+    let measurement = try AttentionMeasurement(
+      cache: cache, variants: variants, rows: rows, layers: layers, cancellation: cancellation,
+      damage: machine.afterAttending)
     let repeats = options.repeats ?? (operation == "decode" ? 15 : 3)
     let measured = try steadily(workers: workers, instructionSet: set) {
       () throws(BenchmarkError) in
@@ -139,7 +142,9 @@ extension BenchmarkRun {
       if variant.epsilon > 0, let dense = dense[variant.position] {
         record.speedupOverDense = dense / median
       }
-      if operation == "decode" { record.relativeError = try measurement.relativeError(index) }
+      let found = try measurement.relativeError(index)
+      record.relativeError = found.error.l2
+      record.selfCheck?.add(found.check)
       try finish(record)
     }
     return medians

@@ -7,7 +7,7 @@ extension BenchmarkRun {
     for context in options.contexts {
       for types in options.types {
         try checkInterrupt()
-        let cache = try filledCache(types, ContextMix(context.largest), rows: 1)
+        let cache = try filledCache(types, context, rows: 1)
         for set in options.instructionSets {
           for threads in options.threads {
             for position in options.positions {
@@ -28,7 +28,8 @@ extension BenchmarkRun {
     let title = "\(options.forks) forks of \(cache.context), \(cache.types.name)"
     observer.progress(title)
     let measurement = try ForkMeasurement(
-      cache: cache, variant: variant, count: options.forks, cancellation: cancellation)
+      cache: cache, variant: variant, count: options.forks, cancellation: cancellation,
+      damage: machine.afterAttending)
     defer { try? measurement.drop() }
     let repeats = options.repeats ?? 15
     let measured = try steadily(workers: workers, instructionSet: set) {

@@ -55,6 +55,16 @@ package struct ContextMix: Sendable, Equatable, CustomStringConvertible {
     return mix
   }
 
+  /// Every sequence longer by so many tokens.
+  func longer(by count: Int) -> ContextMix {
+    var mix = self
+    mix.runs = runs.map { ($0.length + count, $0.count) }
+    return mix
+  }
+
+  /// Whether there are several sequences.
+  var isMixed: Bool { runs.reduce(0) { $0 + $1.count } > 1 }
+
   /// The longest one.
   package var largest: Int { runs.reduce(0) { max($0, $1.length) } }
 

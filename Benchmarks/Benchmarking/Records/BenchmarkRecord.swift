@@ -14,6 +14,13 @@ package struct CheckedAnswer: Sendable, Equatable {
     self.rowCount = rowCount
   }
 
+  /// Adds what another check found.
+  mutating func add(_ check: SelfCheck) {
+    passed = passed && check.passed
+    maximumError = max(maximumError, check.maximumError)
+    rowCount += check.rowCount
+  }
+
   init(_ check: SelfCheck) {
     self.init(
       passed: check.passed, maximumError: check.maximumError, rowCount: check.rowCount)
