@@ -31,13 +31,14 @@ enum Benchmark {
     let plain = words.prefix { !$0.hasPrefix("--") }
     var values: [String: String] = [:]
     var rest = words.dropFirst(plain.count)
+    // Records go to standard output as they are.
+    let known = BenchmarkOptions.all.map(\.name).filter {
+      !BenchmarkOptions.outputNames.contains($0)
+    }
     while let name = rest.popFirst() {
-      guard let option = BenchmarkOptions.all.first(where: { $0.name == name }), option.value != nil
-      else {
+      guard known.contains(name) else {
         throw .option(
-          name: "option", received: name,
-          allowed: BenchmarkOptions.all.filter { $0.value != nil }.map(\.name)
-            .joined(separator: ", "))
+          name: "option", received: name, allowed: known.joined(separator: ", "))
       }
       values[name] = rest.popFirst() ?? ""
     }

@@ -39,7 +39,7 @@ struct OptionTests {
   @Test("every option is read")
   func everything() throws {
     let options = try options(
-      "decode", nil,
+      nil, nil,
       [
         "--context": "4096,128K,31*1K+128K", "--query-heads": "12", "--kv-heads": "4",
         "--head-dimension": "80", "--key-type": "f16,bf16", "--value-type": "f32",
@@ -119,6 +119,8 @@ struct OptionTests {
     #expect(short.weightType == .float32)
     // As tools/compare-peers asks for one operation at one depth.
     let single = try options("model", "m.gguf", ["--context": "32768", "--query-length": "512"])
+    let long = try options("model", "m.gguf", ["--prompt-length": "1M"])
+    #expect(long.queryLengths == [1, 1 << 20])
     #expect(single.depths == [32_768])
     #expect(single.queryLengths == [512])
   }
@@ -149,6 +151,9 @@ struct OptionTests {
       ("decode", ["--model": "m.gguf"], "--model"), ("sweep", [:], "mode"),
       ("model", [:], "MODEL"), ("compare", [:], "FILE"),
       ("decode", ["--context": "4096*64M", "--batch": "4096"], "--context"),
+      ("decode", ["--query-length": "64"], "--query-length"),
+      ("edits", ["--context": "4*2K"], "--context"),
+      ("forks", ["--context": "4*2K+1K"], "--context"),
     ] as [(String?, [String: String], String)])
   func refused(mode: String?, values: [String: String], name: String) {
     let error = #expect(throws: BenchmarkError.self) { try options(mode, nil, values) }
@@ -158,6 +163,23 @@ struct OptionTests {
     }
     #expect(received == name)
     #expect(!allowed.isEmpty)
+  }
+
+  @Test(
+    "two names for one thing are refused together, and what a file of figures says is not asked for",
+    arguments: [
+      ("model", ["--depth": "8K", "--context": "4K"], "--depth"),
+      ("model", ["--prompt-length": "4", "--query-length": "8"], "--prompt-length"),
+      ("model", ["--prompt-length": "2M"], "--prompt-length"),
+      ("compare", ["--context": "4K"], "--context"), ("compare", ["--threads": "1"], "--threads"),
+      ("compare", ["--key-type": "f16"], "--key-type"), ("compare", ["--depth": "4K"], "--depth"),
+    ] as [(String, [String: String], String)])
+  func refusedWithFile(mode: String, values: [String: String], name: String) {
+    let error = #expect(throws: BenchmarkError.self) { try options(mode, "file", values) }
+    guard case .option(name, _, _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
   }
 
   @Test("a mode without an argument refuses one")

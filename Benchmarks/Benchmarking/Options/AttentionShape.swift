@@ -10,6 +10,11 @@ package struct AttentionShape: Sendable, Hashable {
     self.headDimension = headDimension
   }
 
+  /// Heads that may be asked for.
+  package static let allowedHeads = 1...1_024
+  /// Channels of a head that may be asked for: one pair that a rotation turns at least.
+  package static let allowedDimensions = 2...1_024
+
   /// Shapes of well-known models by name, with their numbers of layers, from their configuration files.
   package static let named: [(name: String, shape: AttentionShape, layers: Int)] = [
     ("llama-3-8b", AttentionShape(queryHeads: 32, kvHeads: 8, headDimension: 128), 32),

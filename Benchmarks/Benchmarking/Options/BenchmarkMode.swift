@@ -37,7 +37,7 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
     "--repeat",
   ]
   private static let attention = shapes.union(fills).union([
-    "--query-length", "--alibi-epsilon", "--anchor-run", "--attempts",
+    "--alibi-epsilon", "--anchor-run", "--attempts",
   ])
   private static let models: Set = [
     "--context", "--depth", "--prompt-length", "--query-length", "--weight-type", "--key-type",
@@ -48,7 +48,8 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
   /// The options that have a meaning in a mode, nil for the default run; those of the output have one in all.
   static func optionNames(of mode: BenchmarkMode?) -> Set<String> {
     switch mode {
-    case nil, .decode, .prefill: attention
+    case .decode: attention
+    case nil, .prefill: attention.union(["--query-length"])
     case .append: shapes.union(fills)
     case .edits: shapes.union(["--repeat"])
     case .forks:
@@ -57,7 +58,12 @@ package enum BenchmarkMode: String, Sendable, CaseIterable {
     case .forkJoin: ["--threads", "--repeat"]
     case .limits: ["--threads", "--instruction-set"]
     case .model: models
-    case .compare: attention.union(models).union(["--model"])
+    // The figures say all else.
+    case .compare:
+      [
+        "--model", "--weight-type", "--keys", "--seed", "--instruction-set", "--repeat",
+        "--attempts",
+      ]
     }
   }
 }

@@ -1,6 +1,9 @@
 import StreamingAttention
 
 extension BenchmarkOptions {
+  /// Those that only a command with a file or a table to write has a use for.
+  package static let outputNames: Set = ["--json", "--save", "--note"]
+
   /// All of them, in the order of the help.
   package static let all: [DriverOption] =
     [
@@ -76,10 +79,10 @@ extension BenchmarkOptions {
         help: "For model: tokens in the cache before the steps. Default: 0,8K,32K,128K."),
       DriverOption(
         name: "--prompt-length", value: "N",
-        help: "For model: tokens of the prompt, 0 for none. Default: 512."),
+        help: "For model: tokens of the prompt, 0 for none; K is 1024. Default: 512."),
       DriverOption(
         name: "--weight-type", value: "T",
-        help: "For model: how weights are held, as for generate."),
+        help: "For model and compare: how weights are held, as for generate."),
       DriverOption(
         name: "--model", value: "FILE",
         help: "For compare: the GGUF file that the other engine's figures of a model are about."),

@@ -34,8 +34,10 @@ extension BenchmarkOptions {
     {
       positions = list
     }
-    if let list = try reader.integers("--threads", in: 1...1024) { self.threads = list }
-    if let list = try reader.integers("--query-length", in: 1...1 << 20) { queryLengths = list }
+    if let list = try reader.integers("--threads", in: Self.allowedThreads) { self.threads = list }
+    if let list = try reader.integers("--query-length", in: Self.allowedQueryLengths) {
+      queryLengths = list
+    }
     if let list = try reader.choices(
       "--instruction-set",
       InstructionSet.allCases.filter(\.isAvailable).map { ($0.rawValue, $0) })
@@ -63,6 +65,13 @@ extension BenchmarkOptions {
       throw .option(
         name: "--context", received: "\(mix)",
         allowed: "at most \(ContextMix.mostTokens) tokens in all")
+    }
+    if let mode = self.mode, [.edits, .forks].contains(mode),
+      let mix = contexts.first(where: \.isMixed)
+    {
+      throw .option(
+        name: "--context", received: "\(mix)",
+        allowed: "lengths of one sequence, such as 128K, with \(mode.rawValue)")
     }
     try checkQueryLengths()
   }
@@ -134,10 +143,17 @@ extension BenchmarkOptions {
   /// A model's depths may be called contexts, as they are where there is no model.
   private mutating func readModel(_ reader: ValueReader) throws(BenchmarkError) {
     guard mode == .model || mode == .compare else { return }
-    for name in mode == .model ? ["--context", "--depth"] : ["--depth"] {
+    for (name, other) in [("--depth", "--context"), ("--prompt-length", "--query-length")] {
+      guard let value = reader.values[name], reader.values[other] != nil else { continue }
+      throw .option(
+        name: name, received: value, allowed: "nothing beside \(other); give one of them")
+    }
+    for name in ["--context", "--depth"] {
       if let list = try reader.integers(name, in: 0...ContextMix.longest) { depths = list }
     }
-    if let length = try reader.integer("--prompt-length", in: 0...1 << 20) {
+    if let length = try reader.tokens(
+      "--prompt-length", in: 0...Self.allowedQueryLengths.upperBound)
+    {
       queryLengths = length < 2 ? [1] : [1, length]
     }
     weightType =

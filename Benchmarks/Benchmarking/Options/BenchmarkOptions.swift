@@ -40,6 +40,11 @@ package struct BenchmarkOptions: Sendable, Equatable {
   package var attempts: Int
   package var seed: UInt64
 
+  /// Threads that may be asked for.
+  static let allowedThreads = 1...1_024
+  /// Query rows of a sequence, or tokens of a prompt, that may be asked for.
+  static let allowedQueryLengths = 1...1 << 20
+
   /// The default run on a machine.
   package static func standard(
     threads: Int, instructionSet: InstructionSet

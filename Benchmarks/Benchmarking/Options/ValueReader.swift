@@ -14,6 +14,17 @@ package struct ValueReader {
     return try integer(text, name, allowed)
   }
 
+  /// Tokens within a range, `K` and `M` standing for 2^10 and 2^20 of them.
+  package func tokens(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int? {
+    guard let text = values[name] else { return nil }
+    guard let count = text == "0" ? 0 : ContextMix.length(text[...]), allowed.contains(count) else {
+      throw .option(
+        name: name, received: text,
+        allowed: "a whole number such as 512 or 8K, \(allowed.lowerBound) to \(allowed.upperBound)")
+    }
+    return count
+  }
+
   /// Whole numbers within a range, separated by commas.
   package func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError)
     -> [Int]?
@@ -115,9 +126,11 @@ package struct ValueReader {
   package func shape(over shape: AttentionShape) throws(BenchmarkError) -> AttentionShape {
     var shape =
       try choice("--shape", AttentionShape.named.map { ($0.name, $0.shape) }) ?? shape
-    shape.queryHeads = try integer("--query-heads", in: 1...1024) ?? shape.queryHeads
-    shape.kvHeads = try integer("--kv-heads", in: 1...1024) ?? shape.kvHeads
-    shape.headDimension = try integer("--head-dimension", in: 2...1024) ?? shape.headDimension
+    shape.queryHeads =
+      try integer("--query-heads", in: AttentionShape.allowedHeads) ?? shape.queryHeads
+    shape.kvHeads = try integer("--kv-heads", in: AttentionShape.allowedHeads) ?? shape.kvHeads
+    shape.headDimension =
+      try integer("--head-dimension", in: AttentionShape.allowedDimensions) ?? shape.headDimension
     guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
       throw .option(
         name: "--query-heads", received: "\(shape.queryHeads)",
