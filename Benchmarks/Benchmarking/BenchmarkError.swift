@@ -19,7 +19,7 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
   /// A file of results does not hold what it should.
   case data(path: String, line: Int, reason: String)
   /// A file of results cannot be read.
-  case unreadable(String)
+  case unreadable(path: String, reason: String)
   /// What the records go to cannot be written.
   case output(String)
   /// The caller asked to stop.
@@ -38,7 +38,7 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     case .memory(let error): "\(error)"
     case .model(let error): "\(error)"
     case .data(let path, let line, let reason): "\(path), line \(line): \(reason)"
-    case .unreadable(let path): "\(path) cannot be read"
+    case .unreadable(let path, let reason): "\(path): \(reason)"
     case .output(let reason): reason
     case .interrupted: "interrupted"
     }

@@ -29,7 +29,9 @@ final class BenchOutput {
   /// Writes a finished record.
   func write(_ record: BenchmarkRecord) throws(BenchmarkError) {
     do throws(CommandFailure) {
-      try write(json: record.json, lines: isJSON ? [] : table.lines(for: record))
+      // Names of engines and types may come from a file.
+      try write(
+        json: record.json, lines: isJSON ? [] : table.lines(for: record).map(Terminal.printable))
     } catch {
       throw .output(error.message)
     }

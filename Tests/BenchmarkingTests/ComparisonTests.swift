@@ -40,8 +40,9 @@ struct ComparisonTests {
       "threads":2,"medianMilliseconds":1700,"model":"m.gguf","depth":8192}
       """, path: "f")
     #expect(figures[0].job.depth == 8_192 && figures[0].job.shape == nil)
+    #expect(figures[0].job.model == "m.gguf")
     let record = Comparison.records(ours: [], peers: figures)[0]
-    #expect(record.timesOurs == nil)
+    #expect(record.timesOurs == nil && record.model == "m.gguf")
     #expect(abs((record.tokensPerSecond ?? 0) - 512 / 1.7) < 1e-9)
   }
 
@@ -62,6 +63,11 @@ struct ComparisonTests {
       ),
       (figure("decode", rows: 5), "queryLength"), (figure("prefill", rows: 4_097), "queryLength"),
       (figure("prefill", rows: 4_096, heads: (7, 2)), "queryHeads"),
+      (figure("decode", rows: 1, heads: (67_108_864, 2)), "queryHeads"),
+      (figure("decode", rows: 1, heads: (8, 2_048)), "kvHeads"),
+      (figure("decode", rows: 1, dimension: 1), "headDimension"),
+      (figure("decode", rows: 1, threads: 5_000), "threads"),
+      (figure("prefill", rows: 1 << 21), "queryLength"),
     ])
   func refused(text: String, name: String) {
     let error = #expect(throws: BenchmarkError.self) {
@@ -75,12 +81,13 @@ struct ComparisonTests {
   }
 
   private static func figure(
-    _ operation: String, rows: Int, heads: (query: Int, keyValue: Int) = (8, 2)
+    _ operation: String, rows: Int, heads: (query: Int, keyValue: Int) = (8, 2),
+    dimension: Int = 64, threads: Int = 2
   ) -> String {
     """
     {"engine": "x", "operation": "\(operation)", "context": 4096, "queryLength": \(rows), \
-    "queryHeads": \(heads.query), "kvHeads": \(heads.keyValue), "headDimension": 64, \
-    "keyType": "f16", "valueType": "f16", "threads": 2, "medianMilliseconds": 1}
+    "queryHeads": \(heads.query), "kvHeads": \(heads.keyValue), "headDimension": \(dimension), \
+    "keyType": "f16", "valueType": "f16", "threads": \(threads), "medianMilliseconds": 1}
     """
   }
 
@@ -128,6 +135,15 @@ struct ComparisonTests {
     #expect(merged.map(\.engine) == ["a", "b"])
     #expect(merged.map(\.medianMilliseconds) == [50, 10])
     #expect(merged.map(\.minimumMilliseconds) == [39, 8])
+  }
+
+  @Test("other versions and other models are other figures")
+  func kept() {
+    var (newer, other) = (peer("a", 60), peer("a", 70))
+    newer.version = "2"
+    (other.job.model, other.job.depth) = ("b.gguf", 0)
+    let merged = Comparison.merged([peer("a", 50), newer, other])
+    #expect(merged.map(\.medianMilliseconds) == [50, 60, 70])
   }
 
   @Test("strings of JSON are unescaped")

@@ -2,7 +2,7 @@
 package enum Comparison {
   /// Our records, then the others', the fastest first; each with its time over that of our fastest that counts.
   ///
-  /// Several figures of one engine and type, such as rounds of one run, become their median.
+  /// Several figures of one engine, version and type, such as rounds of one run, become their median.
   package static func records(
     ours: [BenchmarkRecord], peers: [PeerFigure]
   ) -> [BenchmarkRecord] {
@@ -19,12 +19,13 @@ package enum Comparison {
     return own + others.sorted { ($0.medianMilliseconds ?? 0) < ($1.medianMilliseconds ?? 0) }
   }
 
-  /// The rounds of each engine and type as one figure.
+  /// The rounds of each engine, version and type as one figure.
   static func merged(_ peers: [PeerFigure]) -> [PeerFigure] {
     var groups: [(figure: PeerFigure, medians: [Double])] = []
     for peer in peers {
       let same = groups.firstIndex {
-        $0.figure.engine == peer.engine && $0.figure.keyType == peer.keyType
+        $0.figure.engine == peer.engine && $0.figure.version == peer.version
+          && $0.figure.keyType == peer.keyType
           && $0.figure.valueType == peer.valueType && $0.figure.job == peer.job
       }
       if let same {
@@ -49,6 +50,7 @@ package enum Comparison {
     let job = peer.job
     var record = BenchmarkRecord(operation: job.operation)
     record.engineVersion = peer.version
+    record.model = job.model
     record.context = job.context
     record.depth = job.depth
     record.queryLength = job.queryLength

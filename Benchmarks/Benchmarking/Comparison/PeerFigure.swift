@@ -59,11 +59,12 @@ package struct PeerFigure: Sendable, Equatable {
       }
       return text
     }
-    func count(_ name: String, from least: Int = 1) throws(BenchmarkError) -> Int {
-      guard let count = object.integer(name), (least...ContextMix.longest).contains(count) else {
+    func count(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int {
+      guard let count = object.integer(name), allowed.contains(count) else {
         throw .data(
           path: path, line: line,
-          reason: "\"\(name)\" is missing or no whole number of \(least) or more")
+          reason: "\"\(name)\" is missing or no whole number, \(allowed.lowerBound) to "
+            + "\(allowed.upperBound)")
       }
       return count
     }
@@ -79,20 +80,23 @@ package struct PeerFigure: Sendable, Equatable {
     }
     let (name, variant) = (try text("engine"), object.text("variant"))
     var job = ComparedJob(
-      operation: operation, context: try count("context"), queryLength: try count("queryLength"),
-      threads: try count("threads"))
+      operation: operation, context: try count("context", in: 1...ContextMix.longest),
+      queryLength: try count("queryLength", in: BenchmarkOptions.allowedQueryLengths),
+      threads: try count("threads", in: BenchmarkOptions.allowedThreads))
     guard operation == "decode" ? job.queryLength == 1 : job.queryLength <= job.context else {
       throw .data(
         path: path, line: line,
         reason: "\"queryLength\" is \(job.queryLength); allowed: 1 for decode, at most "
           + "\"context\" for prefill")
     }
-    if object.text("model") != nil {
-      job.depth = try count("depth", from: 0)
+    if let model = object.text("model") {
+      job.model = model
+      job.depth = try count("depth", in: 0...ContextMix.longest)
     } else {
       let shape = AttentionShape(
-        queryHeads: try count("queryHeads"), kvHeads: try count("kvHeads"),
-        headDimension: try count("headDimension"))
+        queryHeads: try count("queryHeads", in: AttentionShape.allowedHeads),
+        kvHeads: try count("kvHeads", in: AttentionShape.allowedHeads),
+        headDimension: try count("headDimension", in: AttentionShape.allowedDimensions))
       guard shape.queryHeads.isMultiple(of: shape.kvHeads) else {
         throw .data(
           path: path, line: line,
@@ -117,18 +121,21 @@ package struct ComparedJob: Sendable, Hashable {
   package var threads: Int
   /// Of attention alone; nil for a model.
   package var shape: AttentionShape?
+  /// A model's file, without its folder; nil for attention alone.
+  package var model: String?
   /// Of a model; nil for attention alone.
   package var depth: Int?
 
   package init(
     operation: String, context: Int, queryLength: Int, threads: Int, shape: AttentionShape? = nil,
-    depth: Int? = nil
+    model: String? = nil, depth: Int? = nil
   ) {
     self.operation = operation
     self.context = context
     self.queryLength = queryLength
     self.threads = threads
     self.shape = shape
+    self.model = model
     self.depth = depth
   }
 }

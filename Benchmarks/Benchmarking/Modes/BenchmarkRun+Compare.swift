@@ -1,15 +1,12 @@
-import Memory
 import StreamingAttention
 
 extension BenchmarkRun {
   /// `compare`: measures what a file of other engines' figures is about, and hands out both.
   func compare(_ path: String) throws(BenchmarkError) {
-    guard let text = SystemText.read(path) else {
-      throw .unreadable(path)
-    }
-    let figures = try PeerFigure.read(text, path: path)
+    let figures = try PeerFigure.read(try FigureFile.read(path), path: path)
     var jobs: [ComparedJob] = []
     for figure in figures where !jobs.contains(figure.job) { jobs.append(figure.job) }
+    try checkModel(of: jobs)
     for job in jobs {
       try checkInterrupt()
       let peers = figures.filter { $0.job == job }
@@ -17,6 +14,20 @@ extension BenchmarkRun {
         try finish(record)
       }
     }
+  }
+
+  /// Throws unless `--model` is there where figures need it, and names the file that all of them are about.
+  private func checkModel(of jobs: [ComparedJob]) throws(BenchmarkError) {
+    let names = Set(jobs.compactMap(\.model)).sorted()
+    let received = options.model.map(Self.name)
+    guard names != [received].compactMap(\.self) else { return }
+    let allowed =
+      names.isEmpty
+      ? "nothing: no figure is about a model"
+      : names.count == 1
+        ? "the GGUF file that the figures are about, \(names[0])"
+        : "one model's file, and no figures of another; these are about \(names.joined(separator: ", "))"
+    throw .option(name: "--model", received: options.model ?? "", allowed: allowed)
   }
 
   /// Our records for a job, in the others' types where we have them, else in both of 16 bits.
@@ -35,12 +46,7 @@ extension BenchmarkRun {
     options.queryLengths = [job.queryLength]
     held = []
     defer { held = nil }
-    if let depth = job.depth {
-      guard let model = options.model else {
-        throw .option(
-          name: "--model", received: "",
-          allowed: "the GGUF file that the figures are about")
-      }
+    if let depth = job.depth, let model = options.model {
       options.depths = [depth]
       try measureModel(model)
     } else {

@@ -203,7 +203,8 @@ extension BenchmarkRun {
     return record
   }
 
-  private static func name(_ path: String) -> String {
+  /// A file without its folder.
+  static func name(_ path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 }
