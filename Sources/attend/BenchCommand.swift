@@ -32,7 +32,7 @@ enum BenchRun {
         threads: Topology.current.defaultWorkerCount,
         instructionSet: try instructionSet())
     }
-    let output = try BenchOutput(arguments)
+    let output = try BenchOutput(arguments, inputs: inputs(options))
     let flag = Interrupt.flag
     Interrupt.begin {}
     let run = BenchmarkRun(
@@ -44,6 +44,16 @@ enum BenchRun {
     defer { output.finish() }
     try wrapping { () throws(BenchmarkError) in try run.run() }
     try conclude(allPassed: run.allPassed)
+  }
+
+  /// The files that a run reads: figures, and every part of a model.
+  private static func inputs(_ options: BenchmarkOptions) -> [String] {
+    let files = [options.argument, options.model].compactMap(\.self)
+    guard let model = options.mode == .model ? options.argument : options.model else {
+      return files
+    }
+    // What is no model is said when it is loaded.
+    return files + ((try? GGUFFile(path: model))?.tensors.map(\.path) ?? [])
   }
 
   /// Fails where an answer was wrong.

@@ -10,10 +10,19 @@ final class BenchOutput {
   private let path: String
   private var hasProgress = false
 
-  init(_ arguments: Arguments) throws(CommandFailure) {
+  /// Opens the file, if one is asked for.
+  ///
+  /// - Parameters:
+  ///   - arguments: The command line.
+  ///   - inputs: Files that the run has yet to read, and that must not be replaced.
+  /// - Throws: A failure that ends the command, with 64 for a file that the run reads and 74 for one that cannot be written.
+  init(_ arguments: Arguments, inputs: [String] = []) throws(CommandFailure) {
     isJSON = arguments.has("--json")
     path = arguments.text("--save") ?? ""
     guard arguments.has("--save") else { return }
+    if let input = inputs.first(where: { InputFile.isSame(path, $0) }) {
+      throw .usage("--save \(path) would replace \(input), which this run reads")
+    }
     file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard file >= 0 else {
       throw CommandFailure(.inputOutput, "\(path): cannot be written: \(systemMessage(errno))")

@@ -88,6 +88,110 @@ struct BenchTests {
     #expect(saved[0].contains("fork-join"))
   }
 
+  @Test("records never replace what they are about")
+  func inputAsOutput() throws {
+    let folder = try TemporaryFolder()
+    let model = try folder.write(
+      Array(
+        try Data(
+          contentsOf: URL(
+            fileURLWithPath: Fixtures.path("tiny/bloom_alibi/bloom_alibi.gguf")))), to: "m.gguf")
+    let figures = try folder.write(Self.modelFigure, to: "figures.jsonl")
+    let link = folder.path + "/link"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: model)
+    let before = try Data(contentsOf: URL(fileURLWithPath: model))
+    for words in [
+      ["model", model, "--save", model], ["model", model, "--save", link],
+      ["compare", figures, "--save", figures],
+      ["compare", figures, "--model", model, "--save", model],
+    ] {
+      let outcome = try Attend.run(["bench"] + words)
+      #expect(outcome.exitStatus == 64)
+      #expect(outcome.errorText.contains("would replace"), "\(outcome.errorText)")
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: model)) == before)
+    #expect(try String(contentsOfFile: figures, encoding: .utf8) == Self.modelFigure)
+  }
+
+  private static let modelFigure = """
+    {"engine": "x", "operation": "decode", "context": 65, "queryLength": 1, "keyType": "f16", \
+    "valueType": "f16", "threads": 1, "medianMilliseconds": 1, "model": "m.gguf", "depth": 64}
+    """
+
+  private static func figure(engine: String = "x", context: Int = 300, threads: Int = 1) -> String {
+    """
+    {"engine": "\(engine)", "operation": "decode", "context": \(context), "queryLength": 1, \
+    "queryHeads": 4, "kvHeads": 2, "headDimension": 64, "keyType": "f16", "valueType": "f16", \
+    "threads": \(threads), "medianMilliseconds": 1}
+    """
+  }
+
+  @Test(
+    "ours beside a file of figures, whose names reach the terminal without its control characters")
+  func compare() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write(
+      Self.figure(engine: #"a\u001b[31m\nb"#) + "\n" + Self.figure(engine: "c") + "\n",
+      to: "figures")
+    let outcome = try Attend.run([
+      "bench", "compare", file, "--repeat", "2", "--attempts", "1",
+    ])
+    #expect(outcome.exitStatus == 0, "\(outcome.errorText)")
+    let lines = outcome.text.split(separator: "\n", omittingEmptySubsequences: false)
+    // A heading, ours, theirs, and the end of the last line.
+    #expect(lines.count == 5)
+    #expect(outcome.text.contains("streaming-attention") && outcome.text.contains("\\n"))
+    #expect(!outcome.text.contains("\u{1B}"))
+  }
+
+  @Test("figures that cannot be measured are 65 with their line, and a device is 66")
+  func hostileFigures() throws {
+    let folder = try TemporaryFolder()
+    for (text, word) in [
+      (Self.figure(threads: 67_108_864), "threads"), (Self.figure(threads: 5_000), "threads"),
+      (Self.figure().replacingOccurrences(of: "64", with: "1"), "headDimension"),
+      (Self.figure().replacingOccurrences(of: "4,", with: "67108864,"), "queryHeads"),
+    ] {
+      let file = try folder.write(Self.figure() + "\n" + text, to: "figures")
+      let outcome = try Attend.run(["bench", "compare", file])
+      #expect(outcome.exitStatus == 65)
+      #expect(outcome.errorText.contains("line 2: \"\(word)\""), "\(outcome.errorText)")
+    }
+    let device = try Attend.run(["bench", "compare", "/dev/zero"])
+    #expect(device.exitStatus == 66 && device.errorText.contains("device"))
+  }
+
+  @Test("a model's figures want that model, and say so before anything is measured")
+  func comparedModel() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write(Self.figure() + "\n" + Self.modelFigure, to: "figures")
+    for model in [nil, "other.gguf"] {
+      try UsageTests.expectRefusal(
+        of: ["bench", "compare", file] + (model.map { ["--model", $0] } ?? []), saying: "m.gguf")
+    }
+    let plain = try folder.write(Self.figure(), to: "plain")
+    try UsageTests.expectRefusal(
+      of: ["bench", "compare", plain, "--model", "m.gguf"], saying: "nothing")
+    try UsageTests.expectRefusal(
+      of: ["bench", "compare", plain, "--context", "4K"], saying: "only with")
+  }
+
+  @Test("rows that the process has no room for end with 71")
+  func memory() throws {
+    // Enough for the program, the probes and the cache; not for the rows of a prompt.
+    let script = "ulimit -d 6000000; exec \"$0\" \"$@\""
+    let process = try ChildProcess(
+      path: "/bin/bash",
+      arguments: [
+        "-c", script, Attend.path, "bench", "prefill", "--context", "256K", "--query-length",
+        "256K",
+        "--kv-heads", "1", "--head-dimension", "64", "--key-type", "f16", "--position", "none",
+      ])
+    process.closeInput()
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 71 && outcome.errorText.contains("allocate"))
+  }
+
   @Test("an interrupt ends a run with 130 and keeps the file")
   func interrupt() throws {
     let folder = try TemporaryFolder()
