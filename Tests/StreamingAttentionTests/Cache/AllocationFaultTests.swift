@@ -8,18 +8,12 @@ import Testing
 struct AllocationFaultTests {
   /// What is done to a sequence of 300 tokens that a fork shares.
   enum Operation: CaseIterable {
-    case append, appendMuch, appendRewound, fork, remove, removeInside, keep, evict, pin, unpin
-
-    /// What comes before it.
-    func prepare(_ harness: OperationHarness, _ sequence: SequenceID) throws {
-      // Into a page that is shared, and quantised where pages are.
-      if self == .appendRewound { try harness.cache.truncate(sequence, to: 150) }
-    }
+    case append, appendMuch, fork, remove, removeInside, keep, evict, pin, unpin
 
     func run(_ harness: OperationHarness, _ sequence: SequenceID) throws {
       let cache = harness.cache
       switch self {
-      case .append, .appendRewound: _ = try harness.append([(sequence, 1)])
+      case .append: _ = try harness.append([(sequence, 1)])
       case .appendMuch: _ = try harness.append([(sequence, 3000)])
       case .fork: _ = try cache.fork(sequence)
       case .remove: try cache.remove(20..<120, from: sequence)
@@ -34,7 +28,7 @@ struct AllocationFaultTests {
 
   /// Sequences whose tables have hardly grown, and a fork.
   private static func start(_ types: [ElementType]) throws -> (OperationHarness, [SequenceID]) {
-    let harness = try OperationHarness(seed: 5, types: types, window: 300)
+    let harness = try OperationHarness(seed: 5, types: types)
     let sequence = try harness.cache.makeSequence()
     let other = try harness.cache.makeSequence()
     _ = try harness.append([(sequence, 280), (other, 50)])
@@ -53,7 +47,6 @@ struct AllocationFaultTests {
     var refusals = 0
     while true {
       let (harness, sequences) = try Self.start(types)
-      try operation.prepare(harness, sequences[0])
       let before = harness.cache.fingerprint(includingPages: true)
       let faults = AllocationFaults(failing: refusals + 1)
       do {
