@@ -15,14 +15,28 @@ package enum FileFolder {
 
     /// Waits for a turn; file systems without locks give it at once.
     ///
-    /// Throws `notFound` or `unreadable` for the folder.
+    /// Throws `notFound` or `unreadable` for the folder, `refused` where the task's `TurnPatience` is over.
     package init(in folder: String, _ access: Access) throws(MemoryError) {
-      descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-      guard descriptor >= 0 else {
+      let opened = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      guard opened >= 0 else {
         throw errno == ENOENT || errno == ENOTDIR
           ? .notFound(path: folder) : .unreadable(path: folder, errno: errno)
       }
-      while flock(descriptor, access == .shared ? LOCK_SH : LOCK_EX) != 0, errno == EINTR {}
+      let kind = access == .shared ? LOCK_SH : LOCK_EX
+      guard let patience = TurnPatience.current else {
+        while flock(opened, kind) != 0, errno == EINTR {}
+        descriptor = opened
+        return
+      }
+      // The system cannot wait for a lock and an interrupt at once.
+      while flock(opened, kind | LOCK_NB) != 0, errno == EINTR || errno == EWOULDBLOCK {
+        guard !patience.isOver() else {
+          close(opened)
+          throw .refused(operation: "waiting for a turn in \(folder)", errno: TurnPatience.givenUp)
+        }
+        usleep(10_000)
+      }
+      descriptor = opened
     }
 
     deinit { close(descriptor) }
@@ -35,28 +49,6 @@ package enum FileFolder {
         guard errno == EINTR else { throw .unwritable(path: folder, errno: errno) }
       }
     }
-  }
-
-  /// Waits until a turn could be had, and does not take it; false where `isOver` says so before.
-  ///
-  /// For those who would rather give up than wait for as long as it takes, as `Turn` does.
-  ///
-  /// Throws as `Turn`.
-  package static func waitForTurn(
-    in folder: String, _ access: Access, unless isOver: () -> Bool
-  ) throws(MemoryError) -> Bool {
-    let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw errno == ENOENT || errno == ENOTDIR
-        ? .notFound(path: folder) : .unreadable(path: folder, errno: errno)
-    }
-    defer { close(descriptor) }
-    let kind = access == .shared ? LOCK_SH : LOCK_EX
-    while flock(descriptor, kind | LOCK_NB) != 0, errno == EINTR || errno == EWOULDBLOCK {
-      if isOver() { return false }
-      usleep(10_000)
-    }
-    return true
   }
 
   /// The folder that a path's last part stands in, and that part.

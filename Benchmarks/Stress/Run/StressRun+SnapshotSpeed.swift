@@ -33,7 +33,6 @@ extension StressRun {
     let (disk, store) = ("\(files.folder)/disk", SnapshotStore(path: path))
     let write = try seconds { () throws(StressError) in try writeFile(disk, bytes) }
     try checkInterrupt()
-    try files.awaitTurn(.alone)
     let save = try seconds { () throws(StressError) in
       _ = try StressError.wrapping { () throws(SnapshotError) in
         try store.save(subject.cache, attachment: record.bytes)
@@ -66,7 +65,6 @@ extension StressRun {
 
   /// Restores into the run's own cache, which is empty; the time without that of the checks.
   private func restore(_ path: String, _ record: SnapshotRecord) throws(StressError) -> Double {
-    try files().awaitTurn(.shared)
     var restored: RestoredSnapshot?
     let time = try seconds { () throws(StressError) in
       restored = try StressError.wrapping { () throws(SnapshotError) in

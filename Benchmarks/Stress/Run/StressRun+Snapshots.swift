@@ -15,7 +15,7 @@ extension StressRun {
 
   func files() throws(StressError) -> StressSnapshots {
     if let snapshots { return snapshots }
-    let made = try StressSnapshots(options, cancellation)
+    let made = try StressSnapshots(options)
     snapshots = made
     return made
   }
@@ -28,7 +28,6 @@ extension StressRun {
     guard Int.random(in: 0..<Self.restoredOf, using: &random) == 0 else { return }
     let other = try anotherSubject(options)
     var restored: RestoredSnapshot?
-    try files.awaitTurn(.shared)
     try timed("restore") { () throws(StressError) in
       restored = try StressError.wrapping { () throws(SnapshotError) in
         try files.store.restore(
@@ -46,7 +45,6 @@ extension StressRun {
 
   private func save(_ record: SnapshotRecord, _ files: StressSnapshots) throws(StressError) {
     let ids = subject.pairs.map(\.id)
-    try files.awaitTurn(.alone)
     try timed("save") { () throws(StressError) in
       _ = try StressError.wrapping { () throws(SnapshotError) in
         try files.store.save(subject.cache, sequences: ids, attachment: record.bytes)
@@ -96,7 +94,6 @@ extension StressRun {
   private func restore(
     into subject: StressSubject, from store: SnapshotStore
   ) throws(StressError) -> SnapshotRecord? {
-    try files().awaitTurn(.shared)
     let restored = try StressError.wrapping { () throws(SnapshotError) -> RestoredSnapshot? in
       do throws(SnapshotError) {
         return try store.restore(
@@ -194,7 +191,6 @@ extension StressRun {
     let other = try anotherSubject(options)
     let store = SnapshotStore(path: path)
     guard let record = try restore(into: other, from: store) else { return }
-    try files().awaitTurn(.alone)
     let report = try StressError.wrapping { () throws(SnapshotError) in
       try store.save(
         other.cache, sequences: other.pairs.map(\.id), attachment: record.bytes)

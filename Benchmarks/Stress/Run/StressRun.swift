@@ -48,36 +48,12 @@ package final class StressRun {
   package func run() throws(StressError) {
     figures.residentBytesAtStart = ProcessMemory.residentBytes
     defer { conclude() }
-    if options.isChild { return try saveUntilKilled() }
     do throws(StressError) {
-      switch options.preset {
-      case .growth: try grow()
-      case .ragged: try operate([.ragged])
-      case .mixed:
-        try prefill(longestContext / 4)
-        try operate([.mixed])
-      case .forkStorm:
-        try prefill(max(longestContext / 2, longestContext - 1_024))
-        try operate([.forkStorm])
-      case .shiftStorm:
-        try fill()
-        try operate([.shiftStorm])
-      case .evict:
-        try fill()
-        try operate([.evict])
-      case .faults: try operate([.faults])
-      case .snapshot:
-        _ = try files()
-        try prefill(longestContext / 4)
-        try operate([.snapshot])
-        try killChildren()
-        try measureSnapshots()
-      case .soak: try operate(StressMix.seasons)
-      }
-      try askAll()
-      figures.take(subject.cache.statistics())
-      if options.preset.comparesHistory { try compareHistory() }
-      try dropAll()
+      // An interrupt ends the wait for a folder that another process has locked.
+      let patience = TurnPatience { [cancellation] in cancellation.isCancelled }
+      try TurnPatience.$current.withValue(patience) {
+        Result { () throws(StressError) in try perform() }
+      }.get()
     } catch {
       if case .failed(let reason) = error {
         figures.checksFailed += 1
@@ -85,6 +61,38 @@ package final class StressRun {
       }
       throw error
     }
+  }
+
+  private func perform() throws(StressError) {
+    if options.isChild { return try saveUntilKilled() }
+    switch options.preset {
+    case .growth: try grow()
+    case .ragged: try operate([.ragged])
+    case .mixed:
+      try prefill(longestContext / 4)
+      try operate([.mixed])
+    case .forkStorm:
+      try prefill(max(longestContext / 2, longestContext - 1_024))
+      try operate([.forkStorm])
+    case .shiftStorm:
+      try fill()
+      try operate([.shiftStorm])
+    case .evict:
+      try fill()
+      try operate([.evict])
+    case .faults: try operate([.faults])
+    case .snapshot:
+      _ = try files()
+      try prefill(longestContext / 4)
+      try operate([.snapshot])
+      try killChildren()
+      try measureSnapshots()
+    case .soak: try operate(StressMix.seasons)
+    }
+    try askAll()
+    figures.take(subject.cache.statistics())
+    if options.preset.comparesHistory { try compareHistory() }
+    try dropAll()
   }
 
   /// What was done so far.

@@ -10,7 +10,6 @@ final class StressSnapshots {
   let folder: String
   /// Whether the folder is the run's, which made it and removes it.
   private let isOwn: Bool
-  private let cancellation: CancellationFlag
   var store: SnapshotStore
   /// Snapshots saved so far.
   var number = 0
@@ -19,8 +18,7 @@ final class StressSnapshots {
   /// of the run which started it.
   ///
   /// Throws an error of the option where such a process finds another file in place of its snapshot.
-  init(_ options: StressOptions, _ cancellation: CancellationFlag) throws(StressError) {
-    self.cancellation = cancellation
+  init(_ options: StressOptions) throws(StressError) {
     isOwn = !options.isChild
     if options.isChild, let folder = options.folder {
       self.folder = folder
@@ -36,7 +34,6 @@ final class StressSnapshots {
   deinit { if isOwn { FileFolder.removeFolder(folder) } }
 
   private func checkOthers() throws(StressError) {
-    try awaitTurn(.shared)
     do throws(SnapshotError) { _ = try store.attachment() } catch {
       guard case .notSnapshot = error else { return }
       throw .stopped(
@@ -44,17 +41,6 @@ final class StressSnapshots {
           name: "--folder", received: folder,
           allowed: "a folder whose file '\(Self.children)' is a snapshot, or one without it"))
     }
-  }
-
-  /// Waits until the folder's lock is free, unless an interrupt comes: the store itself waits for as long as it takes.
-  func awaitTurn(_ access: FileFolder.Access) throws(StressError) {
-    do throws(MemoryError) {
-      let isFree = try FileFolder.waitForTurn(in: folder, access) { cancellation.isCancelled }
-      guard !isFree else { return }
-    } catch {
-      throw .stopped(.output("\(error)"))
-    }
-    throw .stopped(.interrupted)
   }
 }
 
@@ -66,6 +52,7 @@ extension StressError {
     do throws(SnapshotError) { return try body() } catch {
       switch error {
       case .cache(let error): throw .stopped(.cache(error))
+      case .file(.refused(_, errno: TurnPatience.givenUp)): throw .stopped(.interrupted)
       case .file(.unwritable), .file(.refused): throw .stopped(.output("\(error)"))
       case .file(.outOfMemory(let count, let place)):
         throw .stopped(.memory(.outOfMemory(byteCount: count, placement: place)))
