@@ -151,6 +151,7 @@ struct OptionTests {
       ("decode", ["--model": "m.gguf"], "--model"), ("sweep", [:], "mode"),
       ("model", [:], "MODEL"), ("compare", [:], "FILE"),
       ("decode", ["--context": "4096*64M", "--batch": "4096"], "--context"),
+      ("append", ["--context": "4096*1", "--batch": "4096", "--repeat": "1000000"], "--context"),
       ("decode", ["--query-length": "64"], "--query-length"),
       ("edits", ["--context": "4*2K"], "--context"),
       ("forks", ["--context": "4*2K+1K"], "--context"),

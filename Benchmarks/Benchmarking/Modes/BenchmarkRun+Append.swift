@@ -7,7 +7,7 @@ extension BenchmarkRun {
   /// `append`: steps of one token that a filled cache grows by, in all layers; what grew is checked at the end.
   func measureAppend() throws(BenchmarkError) {
     for set in options.instructionSets { _ = try limits(set) }
-    let repeats = options.repeats ?? 512
+    let repeats = options.repeats ?? BenchmarkOptions.appendedTokens
     for context in options.contexts {
       for types in options.types {
         for set in options.instructionSets {

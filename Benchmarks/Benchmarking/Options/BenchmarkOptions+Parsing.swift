@@ -61,10 +61,11 @@ extension BenchmarkOptions {
     seed = try reader.seed("--seed") ?? seed
     let batch = try reader.integer("--batch", in: 1...4096) ?? 1
     contexts = contexts.map { $0.repeated(batch) }
-    if let mix = contexts.first(where: \.isTooLong) {
+    let grown = self.mode == .append ? repeats ?? Self.appendedTokens : 0
+    if let mix = contexts.first(where: { $0.longer(by: grown).isTooLong }) {
       throw .option(
         name: "--context", received: "\(mix)",
-        allowed: "at most \(ContextMix.mostTokens) tokens in all")
+        allowed: "at most \(ContextMix.mostTokens) tokens in all, appended ones included")
     }
     if let mode = self.mode, [.edits, .forks].contains(mode),
       let mix = contexts.first(where: \.isMixed)

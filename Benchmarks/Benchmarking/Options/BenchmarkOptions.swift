@@ -45,6 +45,9 @@ package struct BenchmarkOptions: Sendable, Equatable {
   /// Query rows of a sequence, or tokens of a prompt, that may be asked for.
   static let allowedQueryLengths = 1...1 << 20
 
+  /// Tokens that a sequence grows by in `append` unless told otherwise.
+  static let appendedTokens = 512
+
   /// The default run on a machine.
   package static func standard(
     threads: Int, instructionSet: InstructionSet
