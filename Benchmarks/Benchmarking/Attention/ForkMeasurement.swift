@@ -111,13 +111,27 @@ final class ForkMeasurement {
   private func check(_ output: [Float], layer: Int) throws(BenchmarkError) -> SelfCheck {
     let width = output.count / sequences.count
     let known = Array(output[..<width])
-    var found =
-      cache.fill.options.needles == .planted
-      ? cache.fill.check(layer: layer, output: known.span, for: engine, rows: 1)
-      : try cache.compareWithDouble(
-        known, queries: Array(queries[layer][..<(queries[layer].count / sequences.count)]),
-        layer: layer, parts: parts.parts(ofLayer: layer), reader: engine, rows: 1
-      ).check
+    let isPlanted = cache.fill.options.needles == .planted
+    var found = SelfCheck()
+    if isPlanted {
+      found.merge(cache.fill.check(layer: layer, output: known.span, for: engine, rows: 1))
+      // Ordinary keys weigh nothing there; in the first layer they are asked for by themselves.
+      if layer == 0 {
+        let asked = cache.fill.ordinaryQueries(layer: 0, for: engine, rows: 1)
+        let answers = try attend(0..<1, layer: 0, asking: asked).2
+        found.merge(
+          try cache.compareWithDouble(
+            answers, queries: asked, layer: 0,
+            parts: cache.checkedParts(layers: 1).parts(ofLayer: 0), reader: engine, rows: 1
+          ).check)
+      }
+    } else {
+      found.merge(
+        try cache.compareWithDouble(
+          known, queries: Array(queries[layer][..<width]), layer: layer,
+          parts: parts.parts(ofLayer: layer), reader: engine, rows: 1
+        ).check)
+    }
     for number in sequences.indices {
       let alone = try attend(number..<number + 1, layer: layer).2
       if !alone.elementsEqual(output[number * width..<(number + 1) * width]) {
@@ -129,10 +143,11 @@ final class ForkMeasurement {
 
   /// One layer's attention of some of the sequences, with its time in nanoseconds.
   private func attend(
-    _ which: Range<Int>, layer: Int
+    _ which: Range<Int>, layer: Int, asking others: [Float]? = nil
   ) throws(BenchmarkError) -> (UInt64, AttentionReport, [Float]) {
     let width = queries[layer].count / sequences.count
-    let asked = Array(queries[layer][which.lowerBound * width..<which.upperBound * width])
+    let asked =
+      others ?? Array(queries[layer][which.lowerBound * width..<which.upperBound * width])
     var output = [Float](repeating: 0, count: asked.count)
     do throws(AttentionError) {
       try engine.begin(which.map { StepRequest(sequences[$0], appending: 0, querying: 1) })
