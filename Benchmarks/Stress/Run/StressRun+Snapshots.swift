@@ -176,7 +176,7 @@ extension StressRun {
   private func endedByItself(_ number: Int, _ ending: ChildProgram.Ending) -> StressError {
     if cancellation.isCancelled { return .stopped(.interrupted) }
     switch ending {
-    case .exited(130): return .stopped(.interrupted)
+    case .exited(130), .exited(143): return .stopped(.interrupted)
     case .exited(let status) where status == 71 || status == 74:
       return .process(number: number, status: status)
     case .exited(let status): return .failed("process \(number) ended with status \(status)")
