@@ -105,7 +105,7 @@ extension SyntheticFill {
   /// Queries of nearly unit variance at right angles to all that is planted, `[row][queryHead][keyWidth]`, not turned.
   ///
   /// Where they ask, a needle scores about 0 and weighs what an ordinary key weighs, though it is several times as long; so the
-  /// ordinary keys make the answer. Without needles they are ``plainQueries(layer:for:rows:)``.
+  /// ordinary keys make the answer. Where planted ones may make it all the same, queries are shorter by as much as those keys are longer. Without needles they are ``plainQueries(layer:for:rows:)``.
   package func ordinaryQueries(
     layer: Int, for reader: AttentionEngine? = nil, rows count: Int? = nil
   ) -> [Float] {
@@ -114,6 +114,7 @@ extension SyntheticFill {
     let attention = (reader ?? engine).layers[layer]
     let stored = rows.layers[layer].stored
     let (width, group) = (stored.keyWidth, attention.queryHeads / stored.kvHeads)
+    let divisor = meetsPlanted(by: attention) ? plantedLength(layer: layer) : 1
     let directions = (0..<stored.kvHeads).map { plantedDirections(layer: layer, kvHead: $0) }
     let rotary = attention.rotary(ofEpoch: rows.epoch)
     var first = 0
@@ -125,7 +126,7 @@ extension SyntheticFill {
           let turned = Self.withoutParts(
             along: directions[head / group], rotary?.turned(query, by: position) ?? query)
           let answer = rotary?.turned(turned, by: -position) ?? turned
-          for channel in 0..<width { result[first + channel] = Float(answer[channel]) }
+          for channel in 0..<width { result[first + channel] = Float(answer[channel] / divisor) }
           first += width
         }
       }
@@ -157,20 +158,28 @@ extension SyntheticFill {
     return rest
   }
 
+  /// How many times as long as an ordinary key a planted one is.
+  private func plantedLength(layer: Int) -> Double {
+    max(1, rows.layers[layer].needles.keyAmplitude)
+  }
+
+  /// Whether planted keys may make the whole answer to an ordinary query: a bias prefers the newest, many of which are planted, and
+  /// those of other anchors have other directions to an engine that does not turn.
+  private func meetsPlanted(by attention: LayerAttention) -> Bool {
+    attention.alibi != nil || (options.anchorRun != nil && attention.rotary == nil)
+  }
+
   /// How much longer than an ordinary key those are, in the quadratic mean, that make the answer to an ordinary query which sees
   /// some tokens of a KV head.
   ///
-  /// All keys weigh about alike there, unless a bias prefers the newest, many of which are needles, or needles of other anchors
-  /// have other directions to an engine that does not turn: then they may be needles all.
+  /// All weigh about alike. 1 where queries have been shortened instead.
   func keyLength(
     layer: Int, sequence: Int, kvHead: Int, tokens: Range<Int>, for reader: AttentionEngine
   ) -> Double {
-    guard options.needles == .planted else { return 1 }
-    let attention = reader.layers[layer]
-    let longest = max(1, rows.layers[layer].needles.keyAmplitude)
-    if attention.alibi != nil || (options.anchorRun != nil && attention.rotary == nil) {
-      return longest
+    guard options.needles == .planted, !meetsPlanted(by: reader.layers[layer]) else {
+      return 1
     }
+    let longest = plantedLength(layer: layer)
     let planted = rows.needles(layer: layer, sequence: sequence, kvHead: kvHead, tokens: tokens)
     let part = Double(planted.count) / Double(max(tokens.count, 1))
     return (1 + (longest * longest - 1) * part).squareRoot()
