@@ -2,7 +2,6 @@ import Benchmarking
 import ModelFiles
 import Models
 import StreamingAttention
-import Stress
 
 /// The options of every command that runs a model, and what they make.
 struct ModelOptions {
@@ -108,7 +107,7 @@ struct ModelOptions {
       }
     }
     instructionSet = try Self.instructionSet()
-    memoryLimit = try Self.memoryLimit(arguments, instructionSet)
+    memoryLimit = try Self.memoryLimit(arguments)
     workers = threads.map { Workers(count: $0) } ?? .shared
   }
 
@@ -129,18 +128,11 @@ struct ModelOptions {
     return precision
   }
 
-  /// Bytes as `attend stress` reads them, and refuses them.
-  private static func memoryLimit(
-    _ arguments: Arguments, _ instructionSet: InstructionSet
-  ) throws(CommandFailure) -> Int? {
+  /// The most page memory in bytes, if it is given.
+  private static func memoryLimit(_ arguments: Arguments) throws(CommandFailure) -> Int? {
     let name = "--memory-limit"
     guard let text = arguments.text(name) else { return nil }
-    do throws(BenchmarkError) {
-      return try StressOptions(
-        preset: StressPreset.growth.rawValue, values: [name: text], threads: 1,
-        instructionSet: instructionSet
-      ).memoryLimit
-    } catch {
+    do throws(BenchmarkError) { return try ValueReader(values: [name: text]).bytes(name) } catch {
       throw CommandFailure(error)
     }
   }

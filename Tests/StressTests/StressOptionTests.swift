@@ -32,7 +32,7 @@ struct StressOptionTests {
       ("-1G", nil), ("G", nil), ("", nil), ("9999999999G", nil), ("1.5G", nil),
     ] as [(String, Int?)])
   func sizes(text: String, bytes: Int?) {
-    #expect(StressOptions.byteCount(text) == bytes)
+    #expect(ValueReader.byteCount(text) == bytes)
   }
 
   @Test(

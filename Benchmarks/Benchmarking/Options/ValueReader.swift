@@ -25,6 +25,26 @@ package struct ValueReader {
     return count
   }
 
+  /// Bytes, `K`, `M`, `G` and `T` standing for 2^10 to 2^40 of them.
+  package func bytes(_ name: String) throws(BenchmarkError) -> Int? {
+    guard let text = values[name] else { return nil }
+    guard let bytes = Self.byteCount(text) else {
+      throw .option(
+        name: name, received: text, allowed: "bytes, such as 1073741824, 512M or 8G, above 0")
+    }
+    return bytes
+  }
+
+  /// What ``bytes(_:)`` makes of a text; nil for anything else.
+  package static func byteCount(_ text: String) -> Int? {
+    let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+    let shift = text.last.flatMap { units[Character($0.uppercased())] } ?? 0
+    guard let number = Int(shift == 0 ? text[...] : text.dropLast()), number > 0,
+      number <= Int.max >> shift
+    else { return nil }
+    return number << shift
+  }
+
   /// Whole numbers within a range, separated by commas.
   package func integers(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError)
     -> [Int]?

@@ -66,14 +66,7 @@ extension StressOptions {
       }
       context = length
     }
-    if let text = reader.values["--memory-limit"] {
-      guard let bytes = Self.byteCount(text) else {
-        throw .option(
-          name: "--memory-limit", received: text,
-          allowed: "bytes, such as 1073741824, 512M or 8G, above 0")
-      }
-      memoryLimit = bytes
-    }
+    memoryLimit = try reader.bytes("--memory-limit")
   }
 
   private mutating func readEnd(_ reader: ValueReader) throws(BenchmarkError) {
@@ -90,14 +83,4 @@ extension StressOptions {
 
   /// Sequences need room for operations on them.
   static let shortestContext = 16
-
-  /// Bytes, `K`, `M`, `G` and `T` standing for 2^10 to 2^40 of them; nil for anything else.
-  static func byteCount(_ text: String) -> Int? {
-    let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
-    let shift = text.last.flatMap { units[Character($0.uppercased())] } ?? 0
-    guard let number = Int(shift == 0 ? text[...] : text.dropLast()), number > 0,
-      number <= Int.max >> shift
-    else { return nil }
-    return number << shift
-  }
 }

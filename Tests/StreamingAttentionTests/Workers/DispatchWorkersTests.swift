@@ -17,16 +17,24 @@ import Testing
   @Test("a block on a Dispatch queue takes its part and goes back after a second without work")
   func helpersComeAndGo() {
     let workers = Workers(count: 2)
-    let record = Self.busyRecord()
-    #expect(record.run(on: workers))
-    #expect(record.timesTaken.allSatisfy { $0 == 1 })
+    Self.runUntilHelped(workers)
     #expect(workers.takenCounts[1] > 0)
     #expect(workers.liveCount == 1)
     usleep(1_500_000)
     #expect(workers.liveCount == 0)
     workers.resetTakenCounts()
-    #expect(Self.busyRecord().run(on: workers))
+    Self.runUntilHelped(workers)
     #expect(workers.takenCounts[1] > 0, "it is started again")
+  }
+
+  /// Runs until the second worker has taken a part, 10 s at most: other suites may hold the CPUs when its thread would begin.
+  private static func runUntilHelped(_ workers: Workers) {
+    let end = ContinuousClock.now + .seconds(10)
+    repeat {
+      let record = busyRecord()
+      #expect(record.run(on: workers))
+      #expect(record.timesTaken.allSatisfy { $0 == 1 })
+    } while workers.takenCounts[1] == 0 && ContinuousClock.now < end
   }
 
   @Test("a worker runs on its node's CPUs, and its thread gets the old ones back")
