@@ -16,23 +16,27 @@ package struct ValueReader {
 
   /// Tokens within a range, `K` and `M` standing for 2^10 and 2^20 of them.
   package func tokens(_ name: String, in allowed: ClosedRange<Int>) throws(BenchmarkError) -> Int? {
-    guard let text = values[name] else { return nil }
-    guard let count = text == "0" ? 0 : ContextMix.length(text[...]), allowed.contains(count) else {
-      throw .option(
-        name: name, received: text,
-        allowed: "a whole number such as 512 or 8K, \(allowed.lowerBound) to \(allowed.upperBound)")
+    try value(
+      name, "a whole number such as 512 or 8K, \(allowed.lowerBound) to \(allowed.upperBound)"
+    ) { text in
+      (text == "0" ? 0 : ContextMix.length(text[...])).flatMap { allowed.contains($0) ? $0 : nil }
     }
-    return count
   }
 
   /// Bytes, `K`, `M`, `G` and `T` standing for 2^10 to 2^40 of them.
   package func bytes(_ name: String) throws(BenchmarkError) -> Int? {
+    try value(name, "bytes, such as 1073741824, 512M or 8G, above 0", Self.byteCount)
+  }
+
+  /// What `parse` makes of a value; nil where it is not given, and refused where that is nil.
+  private func value<Value>(
+    _ name: String, _ allowed: String, _ parse: (String) -> Value?
+  ) throws(BenchmarkError) -> Value? {
     guard let text = values[name] else { return nil }
-    guard let bytes = Self.byteCount(text) else {
-      throw .option(
-        name: name, received: text, allowed: "bytes, such as 1073741824, 512M or 8G, above 0")
+    guard let value = parse(text) else {
+      throw .option(name: name, received: text, allowed: allowed)
     }
-    return bytes
+    return value
   }
 
   /// What ``bytes(_:)`` makes of a text; nil for anything else.
@@ -69,34 +73,23 @@ package struct ValueReader {
   package func number(
     _ name: String, in allowed: ClosedRange<Double>
   ) throws(BenchmarkError) -> Double? {
-    guard let text = values[name] else { return nil }
-    guard let value = Double(text), allowed.contains(value) else {
-      throw .option(
-        name: name, received: text,
-        allowed: "a number, \(allowed.lowerBound) to \(allowed.upperBound)")
+    try value(name, "a number, \(allowed.lowerBound) to \(allowed.upperBound)") { text in
+      Double(text).flatMap { allowed.contains($0) ? $0 : nil }
     }
-    return value
   }
 
   /// A seed: any whole number of 64 bits without sign.
   package func seed(_ name: String) throws(BenchmarkError) -> UInt64? {
-    guard let text = values[name] else { return nil }
-    guard let value = UInt64(text) else {
-      throw .option(name: name, received: text, allowed: "a whole number, 0 to \(UInt64.max)")
-    }
-    return value
+    try value(name, "a whole number, 0 to \(UInt64.max)") { UInt64($0) }
   }
 
   /// One of some words.
   package func choice<Value>(
     _ name: String, _ choices: [(String, Value)]
   ) throws(BenchmarkError) -> Value? {
-    guard let text = values[name] else { return nil }
-    guard let choice = choices.first(where: { $0.0 == text }) else {
-      throw .option(
-        name: name, received: text, allowed: BenchmarkOptions.names(choices.map(\.0)))
+    try value(name, BenchmarkOptions.names(choices.map(\.0))) { text in
+      choices.first { $0.0 == text }?.1
     }
-    return choice.1
   }
 
   /// Some of some words, separated by commas.

@@ -49,7 +49,8 @@ extension PagePool {
     guard byteCount != 0 else { return }
     let before = dueBytes[layer][node]
     dueBytes[layer][node] += byteCount
-    guard before / run != dueBytes[layer][node] / run else { return }
+    // Another run may have been that of what lies ahead: what is no longer due goes in any case.
+    guard byteCount < 0 || before / run != dueBytes[layer][node] / run else { return }
     arenas[layer][node].prepare(dueBytes[layer][node] / run, runsOf: run, &budget)
   }
 

@@ -178,6 +178,28 @@ struct CommittedBytesTests {
     #expect(cache.byteCount == 0 && cache.aheadByteCount == 0)
   }
 
+  @Test(
+    "that are committed ahead go with the sequences that they were for, whatever their extents' sizes"
+  )
+  func aheadGoes() throws {
+    var layer = Self.layer(.float16)
+    layer.kvHeads = 16
+    let cache = try KVCache(layers: [layer], stripes: [nil], memoryLimit: 1 << 30)
+    let (long, short) = (try cache.makeSequence(), try cache.makeSequence())
+    for (sequence, length) in [(long, 32 * 64 + 40), (short, 2 * 64 + 3)] {
+      for start in stride(from: 0, to: length, by: 64) {
+        cache.commitUnwritten(
+          try cache.reserve([SlotRequest(sequence, appending: min(64, length - start))]))
+      }
+    }
+    // Both together are due more than a run of the short one's next extent, but each less than one of its own.
+    #expect(cache.aheadByteCount > 0)
+    try cache.drop(long)
+    #expect(cache.aheadByteCount == 0)
+    try cache.drop(short)
+    #expect(cache.byteCount == 0 && cache.aheadByteCount == 0)
+  }
+
   @Test("that are committed ahead give way to what is needed now")
   func aheadGivesWay() throws {
     let cache = try KVCache(layers: [Self.layer(.float16)], stripes: [nil], memoryLimit: 8 << 20)

@@ -28,10 +28,12 @@ import Testing
   }
 
   /// Runs until the second worker has taken a part, 10 s at most: other suites may hold the CPUs when its thread would begin.
-  private static func runUntilHelped(_ workers: Workers) {
+  private static func runUntilHelped(
+    _ workers: Workers, _ makeRecord: () -> IndexRecord = { busyRecord() }
+  ) {
     let end = ContinuousClock.now + .seconds(10)
     repeat {
-      let record = busyRecord()
+      let record = makeRecord()
       #expect(record.run(on: workers))
       #expect(record.timesTaken.allSatisfy { $0 == 1 })
     } while workers.takenCounts[1] == 0 && ContinuousClock.now < end
@@ -46,12 +48,13 @@ import Testing
     let workers = Workers(count: 2, topology: topology)
     let seen = Mutex<[Int: [Int]]>([:])
     let threads = Mutex<Set<UInt>>([])
-    let record = IndexRecord(count: 200) { _, worker in
-      if worker > 0 { threads.withLock { _ = $0.insert(UInt(pthread_self())) } }
-      seen.withLock { $0[worker] = ThreadAffinity.current?.cpus }
-      usleep(100)
+    Self.runUntilHelped(workers) {
+      IndexRecord(count: 200) { _, worker in
+        if worker > 0 { threads.withLock { _ = $0.insert(UInt(pthread_self())) } }
+        seen.withLock { $0[worker] = ThreadAffinity.current?.cpus }
+        usleep(100)
+      }
     }
-    #expect(record.run(on: workers))
     #expect(seen.withLock { $0[0] } == allowed, "the caller is not pinned")
     #expect(seen.withLock { $0[1] } == [allowed[0]])
     #expect(ThreadAffinity.current == before)
