@@ -182,6 +182,13 @@ func attendEntry(
     scratch.contents.pointee.wholeRows = 0
     guard findSeen(task, scratch, entry.pointee, firstRow, rows) else { return }
   }
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  if isWhole && overlaps(task, page, tiles) {
+    var tiles = tiles
+    attendOverlapped(task, scratch, entry, page, firstRow, &tiles)
+    return
+  }
+  #endif
   if let turns = page.turns {
     computeTurnedScores(task, scratch, page, firstRow, rows, turns)
   } else if page.keyCode.isNone {
@@ -189,12 +196,12 @@ func attendEntry(
   } else {
     computeCodedScores(task, scratch, page, firstRow, rows, tiles.rows)
   }
-  finishAllScores(task, scratch, entry, firstRow, rows)
+  finishAllScores(task, scratch, entry, firstRow, 0, rows)
   if !page.valueCode.isNone {
     addCoded(task, scratch, page, firstRow, rows, tiles.rows)
     return
   }
-  advanceRows(task, scratch, page, firstRow, rows, isWhole)
+  advanceRows(task, scratch, page, firstRow, 0, rows, isWhole)
   if isWhole {
     addSlots(
       task, scratch, page, firstRow, 0, tiles, 0, page.valueElement.isBFloat16 ? 32 : 64, page.ahead
@@ -354,17 +361,17 @@ func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(16_384, page.ahead.near)) : 16_384
 }
 
-/// `finishScores` for all rows of a block, where there is anything to do.
+/// `finishScores` for some rows of a block from `start` on, where there is anything to do.
 @inline(__always)
 func finishAllScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ firstRow: Int, _ rows: Int
+  _ firstRow: Int, _ start: Int, _ rows: Int
 ) {
   guard task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil else {
     return
   }
-  var row = 0
-  while row < rows {
+  var row = start
+  while row < start + rows {
     finishScores(task, scratch, entry, firstRow, row)
     row += 1
   }
@@ -393,17 +400,17 @@ func finishScores(
   }
 }
 
-/// Scores become probabilities; maxima, denominators and outputs are advanced.
+/// Scores become probabilities, in some rows of a block from `start` on; maxima, denominators and outputs are advanced.
 @inline(__always)
 func advanceRows(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ page: PageView, _ firstRow: Int,
-  _ rows: Int, _ isWhole: Bool
+  _ start: Int, _ rows: Int, _ isWhole: Bool
 ) {
   let rounded =
     dotsPairs(task) && page.valueElement.isBFloat16 ? scratch.rounded : nil
   if !isWhole || page.ahead.next != 0 {
-    var row = 0
-    while row < rows {
+    var row = start
+    while row < start + rows {
       let at = firstRow + row
       let stride = task.pointee.outputStride
       if page.ahead.next != 0 { askSkipped(task, scratch, page, row, rows) }
@@ -414,24 +421,24 @@ func advanceRows(
       row += 1
     }
   } else if let rounded {
-    advanceWhole(task, scratch, firstRow, rows, rounded)
+    advanceWhole(task, scratch, firstRow, start, rows, rounded)
   } else {
-    advanceWhole(task, scratch, firstRow, rows, nil)
+    advanceWhole(task, scratch, firstRow, start, rows, nil)
   }
 }
 
 /// `advanceRows` for rows that see all of an entry, with nothing but that in the loop.
 @inline(__always)
 func advanceWhole(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ firstRow: Int, _ rows: Int,
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ firstRow: Int, _ start: Int, _ rows: Int,
   _ rounded: UnsafeMutablePointer<UInt16>?
 ) {
   let stride = task.pointee.outputStride
   let outputs = task.pointee.outputs + firstRow * stride
   let maxima = task.pointee.maxima + firstRow
   let lanes = scratch.lanes + 16 * firstRow
-  var row = 0
-  while row < rows {
+  var row = start
+  while row < start + rows {
     var target: UnsafeMutablePointer<UInt16>?
     if let rounded { target = rounded + 64 * row }
     advance(

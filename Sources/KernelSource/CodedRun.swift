@@ -48,7 +48,7 @@ func attendCodedRun(
     let page = Raw(task.pointee.pages[Int(entry.pointee.page)].unsafelyUnwrapped)
     let next = codesAhead(task, index, page)
     keys.multiply(page, next)
-    finishAllScores(task, scratch, entry, 0, rows)
+    finishAllScores(task, scratch, entry, 0, 0, rows)
     values.add(page + task.pointee.codedValueOffset, next)
     index += 1
   } while index < task.pointee.entryCount && belongsToCodedRun(task, scratch, index, run, rows)

@@ -167,7 +167,7 @@ func settle(_ s: CodedSoftmax, _ rows: Int) {
   while row < rows {
     let scores = s.scores + 64 * row
     let lanes = s.lanes + 16 * row
-    let (s0, s1, s2, s3) = seenScores(scores, SlotRange(low: 0, high: 64))
+    let (s0, s1, s2, s3) = allScores(scores)
     var best = attention_largest(
       attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3)))
     // A score that is +∞ makes the row NaN, as a NaN does.

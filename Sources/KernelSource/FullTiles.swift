@@ -9,9 +9,13 @@ import KernelTable
 /// What `tile` does, bit for bit, with nothing but this in its function: where variants share one, what they all need lies in registers and on
 /// the stack before the first product of each call (measured: Documentation/Kernels.md). `rows` and `stepsPerAsk` are literal: of how
 /// many stored rows one asks for as much as it reads, `ahead.near` bytes behind; 0 where none does.
+///
+/// Meanwhile the probabilities of the rows that are `due` are computed, a row after each part of the loop (see `attendOverlapped`);
+/// `rounds`: whether to bf16.
 @inline(__always)
 func fullTile<O: Operand>(
-  _ operand: O.Type, _ rows: Int, stepsPerAsk: Int, _ p: Product, _ adds: Bool
+  _ operand: O.Type, _ rows: Int, stepsPerAsk: Int, _ p: Product, _ adds: Bool,
+  _ due: UnsafePointer<DueRows>? = nil, rounds: Bool = false
 ) {
   let zero = Vector()
   // Not `repeating:`, which would be a call.
@@ -26,21 +30,31 @@ func fullTile<O: Operand>(
   var asked = right + p.ahead.near
   // Several products at a time: the end of a loop that turns fewer times is foreseen.
   let together = max(stepsPerAsk, 2)
-  var turns = p.count / together
-  while turns > 0 {
-    if stepsPerAsk > 0 { askNear(asked, 4 * O.groupBytes) }
-    fullStep(operand, rows, 0, &sum, left, later, p.leftRowBytes, right)
-    if stepsPerAsk == 1 { askNear(asked + 4 * O.groupBytes, 4 * O.groupBytes) }
-    fullStep(operand, rows, 1, &sum, left, later, p.leftRowBytes, right)
-    if together > 2 {
-      fullStep(operand, rows, 2, &sum, left, later, p.leftRowBytes, right)
-      fullStep(operand, rows, 3, &sum, left, later, p.leftRowBytes, right)
+  var remaining = p.count / together
+  let part = remaining / largestTile
+  var weighed = 0
+  while true {
+    var turns = remaining
+    if let due, weighed < due.pointee.rows { turns = part }
+    remaining -= turns
+    while turns > 0 {
+      if stepsPerAsk > 0 { askNear(asked, 4 * O.groupBytes) }
+      fullStep(operand, rows, 0, &sum, left, later, p.leftRowBytes, right)
+      if stepsPerAsk == 1 { askNear(asked + 4 * O.groupBytes, 4 * O.groupBytes) }
+      fullStep(operand, rows, 1, &sum, left, later, p.leftRowBytes, right)
+      if together > 2 {
+        fullStep(operand, rows, 2, &sum, left, later, p.leftRowBytes, right)
+        fullStep(operand, rows, 3, &sum, left, later, p.leftRowBytes, right)
+      }
+      left += together * O.leftBytes
+      later += together * O.leftBytes
+      right += together * 4 * O.groupBytes
+      if stepsPerAsk > 0 { asked += together / stepsPerAsk * 4 * O.groupBytes }
+      turns -= 1
     }
-    left += together * O.leftBytes
-    later += together * O.leftBytes
-    right += together * 4 * O.groupBytes
-    if stepsPerAsk > 0 { asked += together / stepsPerAsk * 4 * O.groupBytes }
-    turns -= 1
+    guard let due, weighed < due.pointee.rows else { break }
+    weighRow(due.pointee, weighed, rounds: rounds)
+    weighed += 1
   }
   storeSums(sum, rows, 4, p.result, p.resultStride)
 }

@@ -23,23 +23,10 @@ func advance(
   _ scores: Floats, _ slots: SlotRange, _ maximum: Floats, _ lanes: Floats, _ output: Floats,
   _ outputStride: Int, _ rounded: UnsafeMutablePointer<UInt16>?
 ) {
-  let (s0, s1, s2, s3) = seenScores(scores, slots)
-  let highest = attention_maximum(attention_maximum(s0, s1), attention_maximum(s2, s3))
-  var sum = attention_load(lanes)
-  if attention_any_above(highest, maximum.pointee + maximumSlack) != 0 {
-    let best = attention_largest(highest)
-    if maximum.pointee == -.infinity {
-      // Nothing has been summed that could shrink.
-      maximum.pointee = best
-    } else {
-      sum = rescale(sum, best, maximum, output, outputStride)
-    }
-  }
-  let m = maximum.pointee
+  let seen = seenScores(scores, slots)
+  follow(seen, maximum, lanes, output, outputStride)
   // A maximum of vectors may lose a NaN, a sum does not.
-  if m == -.infinity
-    && attention_any_unordered(attention_add(attention_add(s0, s1), attention_add(s2, s3))) == 0
-  {
+  if maximum.pointee == -.infinity && attention_any_unordered(sumOfFour(seen)) == 0 {
     // Nothing visible so far, or scores of −∞ only: the row weighs nothing.
     attention_store(scores, Vector())
     attention_store(scores + 16, Vector())
@@ -51,52 +38,96 @@ func advance(
     }
     return
   }
+  weigh(scores, seen, maximum.pointee, lanes, rounded)
+}
+
+/// A row's 64 scores.
+typealias Scores = (Vector, Vector, Vector, Vector)
+
+@inline(__always)
+func allScores(_ scores: Floats) -> Scores {
+  (
+    attention_load(scores), attention_load(scores + 16), attention_load(scores + 32),
+    attention_load(scores + 48)
+  )
+}
+
+/// The largest of sixteen fours.
+@inline(__always)
+func highestScores(_ s: Scores) -> Vector {
+  attention_maximum(attention_maximum(s.0, s.1), attention_maximum(s.2, s.3))
+}
+
+@inline(__always)
+func sumOfFour(_ s: Scores) -> Vector {
+  attention_add(attention_add(s.0, s.1), attention_add(s.2, s.3))
+}
+
+/// Lets m follow a row's scores, with what has been summed.
+@inline(__always)
+func follow(
+  _ seen: Scores, _ maximum: Floats, _ lanes: Floats, _ output: Floats, _ outputStride: Int
+) {
+  let highest = highestScores(seen)
+  if attention_any_above(highest, maximum.pointee + maximumSlack) == 0 { return }
+  let best = attention_largest(highest)
+  if maximum.pointee == -.infinity {
+    // Nothing has been summed that could shrink.
+    maximum.pointee = best
+  } else {
+    attention_store(
+      lanes, rescale(attention_load(lanes), best, maximum, output, outputStride))
+  }
+}
+
+/// Turns a row's scores, which its m has followed, into probabilities, and adds them to ℓ.
+@inline(__always)
+func weigh(
+  _ scores: Floats, _ seen: Scores, _ m: Float, _ lanes: Floats,
+  _ rounded: UnsafeMutablePointer<UInt16>?
+) {
   let top = attention_splat(m)
   #if KERNELS_AVX512BF16
   if let rounded {
     let early = attention_pack_bfloats(
-      attention_exp2_for_bfloat(attention_subtract(s0, top)),
-      attention_exp2_for_bfloat(attention_subtract(s1, top)))
+      attention_exp2_for_bfloat(attention_subtract(seen.0, top)),
+      attention_exp2_for_bfloat(attention_subtract(seen.1, top)))
     let late = attention_pack_bfloats(
-      attention_exp2_for_bfloat(attention_subtract(s2, top)),
-      attention_exp2_for_bfloat(attention_subtract(s3, top)))
-    // ℓ sums what multiplies V, so that the weights of a row add up to one.
+      attention_exp2_for_bfloat(attention_subtract(seen.2, top)),
+      attention_exp2_for_bfloat(attention_subtract(seen.3, top)))
     attention_store_pairs(rounded, early)
     attention_store_pairs(rounded + 32, late)
-    let ones = Pairs(repeating: 0x3f80_3f80)
-    let own = attention_dot_pairs(attention_dot_pairs(Vector(), early, ones), late, ones)
-    attention_store(lanes, attention_add(sum, own))
+    // ℓ sums what multiplies V, so that the weights of a row add up to one.
+    attention_store(lanes, attention_add(attention_load(lanes), attention_sum_pairs(early, late)))
     return
   }
   #endif
-  let p0 = attention_exp2(attention_subtract(s0, top))
-  let p1 = attention_exp2(attention_subtract(s1, top))
-  let p2 = attention_exp2(attention_subtract(s2, top))
-  let p3 = attention_exp2(attention_subtract(s3, top))
-  attention_store(scores, p0)
-  attention_store(scores + 16, p1)
-  attention_store(scores + 32, p2)
-  attention_store(scores + 48, p3)
-  attention_store(
-    lanes, attention_add(sum, attention_add(attention_add(p0, p1), attention_add(p2, p3))))
+  let p = (
+    attention_exp2(attention_subtract(seen.0, top)),
+    attention_exp2(attention_subtract(seen.1, top)),
+    attention_exp2(attention_subtract(seen.2, top)),
+    attention_exp2(attention_subtract(seen.3, top))
+  )
+  attention_store(scores, p.0)
+  attention_store(scores + 16, p.1)
+  attention_store(scores + 32, p.2)
+  attention_store(scores + 48, p.3)
+  attention_store(lanes, attention_add(attention_load(lanes), sumOfFour(p)))
 }
 
 /// A row's 64 scores, those of slots that it does not see replaced by −∞.
 @inline(__always)
-func seenScores(_ scores: Floats, _ slots: SlotRange) -> (Vector, Vector, Vector, Vector) {
-  var s0 = attention_load(scores)
-  var s1 = attention_load(scores + 16)
-  var s2 = attention_load(scores + 32)
-  var s3 = attention_load(scores + 48)
+func seenScores(_ scores: Floats, _ slots: SlotRange) -> Scores {
+  var s = allScores(scores)
   if slots.low > 0 || slots.high < 64 {
     let low = Int32(truncatingIfNeeded: slots.low)
     let high = Int32(truncatingIfNeeded: slots.high)
-    s0 = attention_keep(s0, low, high, -.infinity)
-    s1 = attention_keep(s1, low &- 16, high &- 16, -.infinity)
-    s2 = attention_keep(s2, low &- 32, high &- 32, -.infinity)
-    s3 = attention_keep(s3, low &- 48, high &- 48, -.infinity)
+    s.0 = attention_keep(s.0, low, high, -.infinity)
+    s.1 = attention_keep(s.1, low &- 16, high &- 16, -.infinity)
+    s.2 = attention_keep(s.2, low &- 32, high &- 32, -.infinity)
+    s.3 = attention_keep(s.3, low &- 48, high &- 48, -.infinity)
   }
-  return (s0, s1, s2, s3)
+  return s
 }
 
 /// Raises the maximum to `best`; output and the partial sums of ℓ, which are returned, shrink with it.

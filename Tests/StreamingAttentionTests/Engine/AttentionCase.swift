@@ -183,6 +183,13 @@ struct AttentionResult: Equatable {
     return output[index * width..<(index + 1) * width]
   }
 
+  /// Whether both have the same numbers, and NaN in the same places.
+  func isIdentical(to other: AttentionResult) -> Bool {
+    let (own, others) = (output + logSumExp, other.output + other.logSumExp)
+    return own.count == others.count
+      && zip(own, others).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) }
+  }
+
   /// The rows that follow these.
   mutating func append(_ other: AttentionResult) {
     output += other.output
