@@ -89,10 +89,10 @@ struct StressTests {
     #expect(try folder.names().isEmpty)
   }
 
-  @Test("a folder that cannot be written ends snapshot with 74")
-  func unwritable() throws {
+  @Test("a folder that cannot be written ends the run with 74", arguments: ["snapshot", "soak"])
+  func unwritable(preset: String) throws {
     let outcome = try Attend.run(
-      ["stress", "snapshot", "--steps", "50", "--context", "300", "--folder", "/proc/nowhere"]
+      ["stress", preset, "--steps", "50", "--context", "300", "--folder", "/proc/nowhere"]
         + Self.small)
     #expect(outcome.exitStatus == 74, "\(outcome.errorText)")
   }
@@ -144,7 +144,8 @@ struct StressTests {
     "the process gives back what it has taken",
     arguments: ["growth", "fork-storm", "mixed", "soak", "snapshot", "ragged"])
   func resident(preset: String) throws {
-    let end = preset == "growth" ? ["--context", "64K"] : ["--steps", "3000"]
+    let ends = ["growth": ["--context", "64K"], "soak": ["--steps", "6000"]]
+    let end = ends[preset] ?? ["--steps", "3000"]
     let outcome = try Attend.run(["stress", preset, "--json"] + end + Self.small)
     let object = try object(outcome)
     let start = try #require(object["residentBytesAtStart"] as? Int)
@@ -168,11 +169,12 @@ struct StressTests {
     #expect((object["steps"] as? Int ?? 0) > 0 && object["checksFailed"] as? Int == 0)
   }
 
-  @Test("a signal lets snapshot remove its folder", arguments: [SIGINT, SIGTERM])
-  func signals(signal: Int32) throws {
+  @Test(
+    "a signal lets the run remove its folder", arguments: ["snapshot", "soak"], [SIGINT, SIGTERM])
+  func signals(preset: String, signal: Int32) throws {
     let folder = try TemporaryFolder()
     let process = try Attend.start(
-      ["stress", "snapshot", "--minutes", "10", "--kills", "0", "--context", "600"] + Self.small,
+      ["stress", preset, "--minutes", "10", "--context", "600"] + Self.small,
       environment: ["TMPDIR": folder.path])
     let deadline = ContinuousClock.now + .seconds(60)
     while try folder.names().isEmpty, ContinuousClock.now < deadline { usleep(10_000) }

@@ -22,6 +22,9 @@ struct SnapshotRecordTests {
     var list = TokenList(base: 261_000)
     list.append(5..<90)
     list.remove(10..<20)
+    list.keep(first: 3, last: 70)
+    list.pin(4..<9)
+    list.evict(20..<40)
     let record = SnapshotRecord(
       number: 7, tokenCount: 90, lists: [list, TokenList()], answers: [3, .max])
     #expect(SnapshotRecord(record.bytes) == record)
@@ -29,6 +32,43 @@ struct SnapshotRecordTests {
       #expect(SnapshotRecord(Array(record.bytes.prefix(length))) == nil)
     }
     #expect(SnapshotRecord(record.bytes + [0]) == nil)
+  }
+
+  @Test("finds a gap, a pin or a sink that is lost on the way")
+  func losses() throws {
+    let folder = try TemporaryFolder()
+    let own = try subject()
+    let flag = CancellationFlag()
+    var random = SplitMix64(seed: 1)
+    try own.add(startingAt: 7)
+    _ = try own.step(
+      [StepWork(index: 0, appended: 400, asks: true)], random: &random, cancellation: flag)
+    #expect(try own.keep(first: 4, last: 390, of: 0))
+    try own.pin(100..<120, of: 0)
+    #expect(try own.evict(0, to: 3, by: .recent) > 2)
+    let record = try own.record(number: 1, flag)
+    let (list, store) = (record.lists[0], SnapshotStore(path: folder.path + "/cache"))
+    #expect(list.liveCount < list.count && list.pinned == [100..<120] && list.sinkCount == 4)
+    try store.save(own.cache)
+
+    var whole = TokenList(base: list.base)
+    whole.append(list.tokens)
+    whole.pin(100..<120)
+    whole.makeSinks(4)
+    var (unpinned, withoutSinks) = (list, list)
+    unpinned.unpin(100..<101)
+    withoutSinks.makeSinks(0)
+    for wrong in [whole, unpinned, withoutSinks, list] {
+      let other = try subject()
+      let restored = try store.restore(into: other.cache)
+      var noted = record
+      noted.lists = [wrong]
+      if wrong == list {
+        #expect(try other.take(restored, noted, flag) == 2)
+      } else {
+        #expect(throws: StressError.self) { try other.take(restored, noted, flag) }
+      }
+    }
   }
 
   @Test("finds an answer that is another after the restoration, and a sequence that is missing")

@@ -84,6 +84,52 @@ struct StressRunTests {
     }
   }
 
+  @Test(
+    "soak comes to every season, and all that happens in them is counted",
+    arguments: ["f32", "bf16", "int8"])
+  func seasons(type: String) throws {
+    let steps = StressSeason.soak.count * StressSeason.length + 100
+    let run = try run(try options(.soak, ["--key-type": type, "--steps": "\(steps)"]))
+    try run.run()
+    let figures = run.figures
+    #expect(figures.checksFailed == 0 && figures.committedBytesAfterDrop == 0)
+    for count in [
+      figures.forks, figures.shifts, figures.evictions, figures.truncations, figures.drops,
+      figures.copies, figures.rewrites, figures.evictedPages, figures.pins,
+      figures.releasedTokens, figures.snapshots, figures.restorations,
+    ] {
+      #expect(count > 0)
+    }
+    for name in ["pins", "releasedTokens", "evictedPages", "snapshots", "restorations"] {
+      #expect(
+        run.summary.json.contains("\"\(name)\":") && !run.summary.json.contains("\"\(name)\":0,"))
+    }
+    // The last season is one with a window, and the first comes again after it.
+    #expect(run.subject.window == nil && run.season.policy == .recent)
+  }
+
+  @Test(
+    "the replay of a wrong answer in a season with a window or a snapshot fails at the same step")
+  func seasonDamage() throws {
+    let seasons = StressSeason.soak
+    for wanted in [
+      seasons.firstIndex { $0.mostSequences < .max }, seasons.firstIndex { $0.hasWindow },
+    ] {
+      let first = try #require(wanted) * StressSeason.length + 100
+      func failure(_ steps: Int) throws -> (String?, Int) {
+        let run = try run(try options(.soak, ["--steps": "\(steps)"]))
+        run.subject.damage = { [unowned run] output in
+          if run.figures.steps > first { output[0] += 0.5 }
+        }
+        #expect(throws: StressError.self) { try run.run() }
+        return (run.summary.failure, run.figures.steps)
+      }
+      let found = try failure(first + 100)
+      #expect(found.0 != nil && found.1 > first)
+      #expect(try failure(found.1) == found)
+    }
+  }
+
   @Test("growth measures every power of two from 1K on, and its context")
   func growth() throws {
     let run = try run(

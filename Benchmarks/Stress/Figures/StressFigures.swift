@@ -15,6 +15,10 @@ package struct StressFigures: Sendable {
   /// Page sets copied because they were shared, and written anew because tokens went from their middle.
   package internal(set) var copies = 0
   package internal(set) var rewrites = 0
+  /// Ranges of tokens pinned.
+  package internal(set) var pins = 0
+  /// Tokens that have left a window and were given back.
+  package internal(set) var releasedTokens = 0
   /// Pages that policies have evicted.
   package internal(set) var evictedPages = 0
   /// Thin extents emptied, over all layers and KV heads, and page sets copied for it.
@@ -76,6 +80,7 @@ package struct StressFigures: Sendable {
   /// Takes a step that is not measured.
   mutating func add(_ step: StepFigures) {
     checksPassed += step.checks
+    releasedTokens += step.releasedTokens
     longestContext = max(longestContext, step.context)
   }
 

@@ -32,6 +32,7 @@ package struct StressSummary: Sendable {
       ("truncations", "\(figures.truncations)"), ("drops", "\(figures.drops)"),
       ("merges", "\(figures.merges)"), ("copies", "\(figures.copies)"),
       ("rewrites", "\(figures.rewrites)"), ("evictedPages", "\(figures.evictedPages)"),
+      ("pins", "\(figures.pins)"), ("releasedTokens", "\(figures.releasedTokens)"),
       ("emptiedExtents", "\(figures.emptiedExtents)"),
       ("movedPageSets", "\(figures.movedPageSets)"),
       ("pageFill", JSONText.number(figures.pageFill)),

@@ -53,8 +53,8 @@ extension StressOptions {
       DriverOption(
         name: "--folder", value: "FOLDER",
         help:
-          "Where snapshot makes a folder for its files, which goes with the run. Default: TMPDIR or "
-          + "/tmp."),
+          "Where snapshot and soak make a folder for their files, which goes with the run. "
+          + "Default: TMPDIR or /tmp."),
       DriverOption(
         name: "--child",
         help: "Save into --folder until killed: what snapshot starts, to kill it."),

@@ -46,15 +46,25 @@ extension StressOptions {
     kills = try reader.integer("--kills", in: 0...100_000) ?? kills
     folder = values["--folder"]
     isChild = values["--child"] != nil
-    for name in ["--kills", "--folder", "--child"] where known != .snapshot && values[name] != nil {
-      throw .option(
-        name: name, received: values[name] ?? "", allowed: "nothing but with the preset snapshot")
-    }
+    try checkPreset(of: ["--kills", "--child"], values, [.snapshot])
+    try checkPreset(of: ["--folder"], values, [.snapshot, .soak])
     if isChild, folder == nil {
       throw .option(name: "--child", received: "no --folder", allowed: "a folder beside it")
     }
     try readLengths(reader)
     try readEnd(reader)
+  }
+
+  /// Throws if an option is there that only some presets have.
+  private func checkPreset(
+    of names: [String], _ values: [String: String], _ presets: [StressPreset]
+  ) throws(BenchmarkError) {
+    for name in names where !presets.contains(preset) {
+      guard let value = values[name] else { continue }
+      let known = presets.map(\.rawValue).joined(separator: " or ")
+      throw .option(
+        name: name, received: value, allowed: "nothing but with the preset \(known)")
+    }
   }
 
   private mutating func readLengths(_ reader: ValueReader) throws(BenchmarkError) {

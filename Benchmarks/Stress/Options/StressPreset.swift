@@ -16,7 +16,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
   case faults
   /// Caches are saved and restored; processes are killed while they save.
   case snapshot
-  /// All of them but `growth`, `faults` and `snapshot` in turns, for minutes.
+  /// All of them but `growth`, `faults` and killed processes in turns, with every policy, pins and windows, for minutes.
   case soak
 
   /// One line for the help.
@@ -31,7 +31,7 @@ package enum StressPreset: String, Sendable, CaseIterable {
     case .faults: "Every request for memory of every operation fails once before it is granted."
     case .snapshot: "Caches are saved and restored, and processes killed while they save."
     case .soak:
-      "All but growth, faults and snapshot in turns, for 10 minutes unless told otherwise."
+      "All of these in turns, and pins and windows, but growth, faults and kills; for 10 minutes."
     }
   }
 

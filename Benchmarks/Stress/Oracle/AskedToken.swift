@@ -70,10 +70,11 @@ struct AskedToken {
     valueError = Self.mixture + 2 * units.codeError(units.valueCode, rewrites: rewrites)
   }
 
-  /// How far back a query head can see a token well: a bias of 8 leaves it e^28.
+  /// How far back a query head can see a token well: a bias of 8 leaves it e^28, and behind the window it sees none.
   static func reach(of list: TokenList, queryHead: Int, attention: LayerAttention) -> Int {
-    guard let slope = attention.alibi?.slopes[queryHead], slope > 0 else { return list.count }
-    return min(list.count, Int(8 / slope) + 1)
+    let seen = min(list.count, attention.window ?? .max)
+    guard let slope = attention.alibi?.slopes[queryHead], slope > 0 else { return seen }
+    return min(seen, Int(8 / slope) + 1)
   }
 
   /// Looks at what came back for the query.

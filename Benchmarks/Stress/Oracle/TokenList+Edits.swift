@@ -17,10 +17,23 @@ extension TokenList {
     }
   }
 
-  /// Keeps the first and the last tokens.
+  /// Keeps the first tokens, which become sinks, the last ones and those that are pinned.
   mutating func keep(first: Int, last: Int) {
-    if first + last < count { remove(first..<count - last) }
+    guard first + last < count else { return }
+    var end = count - last
+    while end > first {
+      var start = end
+      while start > first, !arePinned[start - 1] { start -= 1 }
+      remove(start..<end)
+      end = start
+      while end > first, arePinned[end - 1] { end -= 1 }
+    }
+    makeSinks(first)
   }
+
+  mutating func pin(_ range: Range<Int>) { setPins(of: range, to: true) }
+
+  mutating func unpin(_ range: Range<Int>) { setPins(of: range, to: false) }
 
   /// Moves all tokens to other positions.
   mutating func rebase(by delta: Int) { move(by: delta) }

@@ -6,10 +6,14 @@ struct TokenList: Sendable, Equatable {
   private(set) var tokens: [UInt32] = []
   /// How often the cache may have rounded the keys of a token again, at most; `[index]`.
   private(set) var rewrites: [UInt8] = []
-  /// Whether a token has been evicted: it keeps its place, and nobody attends to it; `[index]`.
+  /// Whether a token has been evicted, or released behind a window: it keeps its place, and nobody attends to it; `[index]`.
   private(set) var areEvicted: [Bool] = []
   /// Tokens that have not been evicted.
   private(set) var liveCount = 0
+  /// Whether a token is pinned, evicted before or not; `[index]`.
+  private(set) var arePinned: [Bool] = []
+  /// Tokens at the start whose pages no policy evicts.
+  private(set) var sinkCount = 0
   /// The position of the first token.
   private(set) var base = 0
   /// Where tokens were last taken out: what could go wrong goes wrong there.
@@ -17,11 +21,15 @@ struct TokenList: Sendable, Equatable {
 
   init(base: Int = 0) { self.base = base }
 
-  init(base: Int, seam: Int, tokens: [UInt32], rewrites: [UInt8]) {
-    (self.base, self.seam, self.tokens, self.rewrites) = (base, seam, tokens, rewrites)
-    // Only the preset `evict` takes a policy, and it saves nothing.
-    areEvicted = [Bool](repeating: false, count: tokens.count)
-    liveCount = tokens.count
+  /// The list that a snapshot has noted; all arrays are as long.
+  init(
+    base: Int, seam: Int, sinkCount: Int, tokens: [UInt32], rewrites: [UInt8], areEvicted: [Bool],
+    arePinned: [Bool]
+  ) {
+    (self.base, self.seam, self.sinkCount) = (base, seam, sinkCount)
+    (self.tokens, self.rewrites) = (tokens, rewrites)
+    (self.areEvicted, self.arePinned) = (areEvicted, arePinned)
+    liveCount = areEvicted.count { !$0 }
   }
 
   var count: Int { tokens.count }
@@ -44,6 +52,7 @@ struct TokenList: Sendable, Equatable {
     tokens += new
     rewrites += repeatElement(0, count: new.count)
     areEvicted += repeatElement(false, count: new.count)
+    arePinned += repeatElement(false, count: new.count)
     liveCount += new.count
   }
 
@@ -52,6 +61,8 @@ struct TokenList: Sendable, Equatable {
     tokens.removeSubrange(length...)
     rewrites.removeSubrange(length...)
     areEvicted.removeSubrange(length...)
+    arePinned.removeSubrange(length...)
+    sinkCount = min(sinkCount, length)
     // A quantised page that the next token goes to is quantised again.
     for index in max(length - 64, 0)..<length { touch(index, 1) }
     seam = min(seam, length)
@@ -65,6 +76,8 @@ struct TokenList: Sendable, Equatable {
     tokens.removeSubrange(range)
     rewrites.removeSubrange(range)
     areEvicted.removeSubrange(range)
+    arePinned.removeSubrange(range)
+    sinkCount -= range.clamped(to: 0..<sinkCount).count
     seam = range.lowerBound
   }
 
@@ -75,12 +88,23 @@ struct TokenList: Sendable, Equatable {
 
   mutating func move(by delta: Int) { base += delta }
 
+  mutating func makeSinks(_ count: Int) { sinkCount = count }
+
+  mutating func setPins(of range: Range<Int>, to isPinned: Bool) {
+    for index in range { arePinned[index] = isPinned }
+  }
+
   /// Tokens are gone, and the others stand where they stood.
   mutating func evict(_ range: Range<Int>) {
+    release(range)
+    seam = range.lowerBound
+  }
+
+  /// As `evict`, of tokens that nobody has seen for long.
+  mutating func release(_ range: Range<Int>) {
     for index in range where !areEvicted[index] {
       areEvicted[index] = true
       liveCount -= 1
     }
-    seam = range.lowerBound
   }
 }

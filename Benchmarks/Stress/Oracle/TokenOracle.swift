@@ -64,7 +64,8 @@ struct TokenOracle: Sendable {
     )
     var value = [Double](repeating: 0, count: width)
     var turn = PairTurns(attention.rotary)
-    for index in tokens where !list.areEvicted[index] {
+    let oldest = list.count - min(list.count, attention.window ?? .max)
+    for index in tokens where index >= oldest && !list.areEvicted[index] {
       var keySpan = keyRow.mutableSpan
       rows.fillKey(&keySpan, layer: layer, kvHead: kvHead, token: list.tokens[index])
       var valueSpan = valueRow.mutableSpan

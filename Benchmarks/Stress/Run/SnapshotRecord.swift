@@ -14,6 +14,9 @@ struct SnapshotRecord: Equatable {
     (self.number, self.tokenCount, self.lists, self.answers) = (number, tokenCount, lists, answers)
   }
 
+  /// What a token may be besides; one byte for both.
+  private static let (evicted, pinned): (UInt8, UInt8) = (1, 2)
+
   /// Nil for anything but what `bytes` gave.
   init?(_ bytes: [UInt8]) {
     var reader = ByteReader(bytes)
@@ -21,17 +24,24 @@ struct SnapshotRecord: Equatable {
       number = try reader.number("the number", in: 1...Int.max)
       tokenCount = try reader.integer()
       (lists, answers) = ([], [])
-      for _ in 0..<(try reader.count("sequences", ofBytes: 32)) {
+      for _ in 0..<(try reader.count("sequences", ofBytes: 40)) {
         answers.append(try reader.integer())
         let base = try reader.number("the base", in: 0...Int(Int32.max))
         let seam = try reader.number("the seam", in: 0...Int(Int32.max))
+        let sinks = try reader.number("the sinks", in: 0...Int(Int32.max))
         var tokens: [UInt32] = []
-        for _ in 0..<(try reader.count("tokens", ofBytes: 5)) {
+        for _ in 0..<(try reader.count("tokens", ofBytes: 6)) {
           tokens.append(try reader.integer())
         }
-        var rewrites: [UInt8] = []
+        var (rewrites, states): ([UInt8], [UInt8]) = ([], [])
         for _ in tokens { rewrites.append(try reader.integer()) }
-        lists.append(TokenList(base: base, seam: seam, tokens: tokens, rewrites: rewrites))
+        for _ in tokens { states.append(try reader.integer()) }
+        guard states.allSatisfy({ $0 <= Self.evicted | Self.pinned }) else { return nil }
+        lists.append(
+          TokenList(
+            base: base, seam: seam, sinkCount: sinks, tokens: tokens, rewrites: rewrites,
+            areEvicted: states.map { $0 & Self.evicted != 0 },
+            arePinned: states.map { $0 & Self.pinned != 0 }))
       }
       guard reader.isAtEnd else { return nil }
     } catch {
@@ -48,9 +58,14 @@ struct SnapshotRecord: Equatable {
       writer.append(answer)
       writer.append(number: list.base)
       writer.append(number: list.seam)
+      writer.append(number: list.sinkCount)
       writer.append(UInt64(list.count))
       for token in list.tokens { writer.append(token) }
       writer.append(bytes: list.rewrites)
+      writer.append(
+        bytes: list.tokens.indices.map {
+          (list.areEvicted[$0] ? Self.evicted : 0) | (list.arePinned[$0] ? Self.pinned : 0)
+        })
     }
     return writer.bytes
   }

@@ -18,6 +18,10 @@ enum StressOperation: String, Sendable, CaseIterable {
   case truncate
   /// A sequence moves to other positions.
   case rebase
+  /// Some tokens of a sequence are pinned.
+  case pin
+  /// Some are no longer.
+  case unpin
   /// One head of one sequence is compared with the naive list, and the books are recounted.
   case check
   /// The cache is saved; now and then it is restored elsewhere, and the run goes on there.
@@ -54,8 +58,17 @@ struct StressMix: Sendable {
     (.save, 16), (.decode, 24), (.extend, 14), (.arrive, 5), (.fork, 10), (.drop, 6), (.shift, 10),
     (.evict, 3), (.truncate, 6), (.rebase, 3), (.check, 3),
   ])
-  /// One after the other.
-  static let seasons = [mixed, forkStorm, shiftStorm, evict, ragged]
+  /// Evictions among pins, and all that moves what they spare.
+  static let pins = StressMix(weights: [
+    (.evict, 12), (.pin, 8), (.unpin, 6), (.decode, 24), (.extend, 20), (.shift, 8),
+    (.truncate, 7), (.fork, 6), (.arrive, 4), (.drop, 4), (.rebase, 2), (.check, 4),
+  ])
+  /// As `pins`, saved now and then.
+  static let saves = StressMix(weights: [(.save, 2)] + pins.weights)
+  static let windows = StressMix(weights: [
+    (.save, 1), (.decode, 26), (.extend, 22), (.pin, 6), (.unpin, 5), (.evict, 4), (.shift, 8),
+    (.truncate, 8), (.fork, 6), (.arrive, 5), (.drop, 4), (.rebase, 2), (.check, 4),
+  ])
 
   /// One of them, for a number from 0 to below 1.
   func operation(at place: Double, besides other: StressOperation? = nil) -> StressOperation {

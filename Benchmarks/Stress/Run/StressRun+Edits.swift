@@ -9,7 +9,7 @@ extension StressRun {
 
   /// A sequence becomes two; that takes no page.
   func fork() throws(StressError) {
-    if subject.pairs.count >= options.sequences { try dropOne(anyPair()) }
+    if subject.pairs.count >= mostSequences { try dropOne(anyPair()) }
     guard !subject.pairs.isEmpty else { return }
     let index = anyPair()
     let before = (subject.cache.formulaBytes, subject.cache.byteCount)
@@ -26,38 +26,56 @@ extension StressRun {
   func shift(_ index: Int) throws(StressError) {
     let count = subject.pairs[index].list.count
     let page = PageLayout.slots
+    var isDone = false
     if count > 2 * page, Int.random(in: 0..<options.preset.shiftsByPages, using: &random) > 0 {
       let pages = length(upTo: min(4, count / page - 1))
       try timed("shift by pages") { () throws(StressError) in
-        try subject.remove(page..<(1 + pages) * page, from: index)
+        isDone = try subject.remove(page..<(1 + pages) * page, from: index)
       }
     } else {
       let start = Int.random(in: 0...count, using: &random)
       let most = min(count - start, max(count / 4, 1))
       let range = start..<start + (most > 0 ? length(upTo: most) : 0)
       try timed("shift by tokens") { () throws(StressError) in
-        try subject.remove(range, from: index)
+        isDone = try subject.remove(range, from: index)
       }
     }
-    figures.shifts += 1
+    if isDone { figures.shifts += 1 }
   }
 
-  /// Sinks and a window stay.
+  /// What the season's policy chooses stays, or sinks and a window.
   func evict(_ index: Int) throws(StressError) {
-    let count = subject.pairs[index].list.count
     let window = Int.random(in: max(longestContext / 4, 1)...longestContext / 2, using: &random)
-    if let policy = options.policy.policy {
-      var gone = 0
-      try timed("evict") { () throws(StressError) in
-        gone = try subject.evict(index, to: max(window / PageLayout.slots, 1), by: policy)
-      }
-      if gone > 0 { figures.evictions += 1 }
-      return
-    }
+    var isDone = false
     try timed("evict") { () throws(StressError) in
-      try subject.keep(first: Self.sinks, last: window, of: index)
+      if let policy = season.policy.policy {
+        let count = max(window / PageLayout.slots, 1)
+        isDone = try subject.evict(index, to: count, by: policy) > 0
+      } else {
+        isDone = try subject.keep(first: Self.sinks, last: window, of: index)
+      }
     }
-    if subject.pairs[index].list.count < count { figures.evictions += 1 }
+    if isDone { figures.evictions += 1 }
+  }
+
+  /// Some tokens are pinned, at most a quarter of a sequence at once.
+  func pin() throws(StressError) {
+    let index = anyPair()
+    let count = subject.pairs[index].list.count
+    guard count > 0 else { return }
+    let start = Int.random(in: 0..<count, using: &random)
+    let tokens = start..<min(start + length(upTo: max(count / 4, 1)), count)
+    try timed("pin") { () throws(StressError) in try subject.pin(tokens, of: index) }
+    figures.pins += 1
+    figures.checksPassed += 1
+  }
+
+  /// All pins of a sequence go, or those among the tokens from some place on.
+  func unpin() throws(StressError) {
+    let index = anyPair()
+    let count = subject.pairs[index].list.count
+    let start = Bool.random(using: &random) ? 0 : Int.random(in: 0...count, using: &random)
+    try timed("unpin") { () throws(StressError) in try subject.unpin(start..<count, of: index) }
   }
 
   /// The newest tokens go: mostly a few, as where an answer is asked for again.

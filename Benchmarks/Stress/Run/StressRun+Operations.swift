@@ -8,16 +8,15 @@ extension StressRun {
   /// The most sequences of a decode step.
   private static let batch = 8
 
-  /// How many operations a season has, where there are several.
-  private static let season = 500
-
-  /// One operation after the other, until the run is over; where there are several mixes, they take turns.
-  func operate(_ mixes: [StressMix]) throws(StressError) {
+  /// One operation after the other, until the run is over; where there are several seasons, they take turns.
+  func operate(_ seasons: [StressSeason]) throws(StressError) {
     while !isOver {
       try checkInterrupt()
-      let mix = mixes[figures.steps / Self.season % mixes.count]
+      if figures.steps % StressSeason.length == 0 {
+        try begin(seasons[figures.steps / StressSeason.length % seasons.count])
+      }
       figures.steps += 1
-      try attempt(mix.operation(at: random.uniform()))
+      try attempt(season.mix.operation(at: random.uniform()))
     }
   }
 
@@ -58,6 +57,8 @@ extension StressRun {
     case .evict: try evict(anyPair())
     case .truncate: try truncate()
     case .rebase: try rebase()
+    case .pin: try pin()
+    case .unpin: try unpin()
     case .check: try compareSome(longest: 1 << 16)
     case .save: try saveAndRestore()
     }
@@ -81,7 +82,7 @@ extension StressRun {
   ///
   /// Some begin at high positions.
   private func arrive() throws(StressError) {
-    if subject.pairs.count >= options.sequences { try dropOne(anyPair()) }
+    if subject.pairs.count >= mostSequences { try dropOne(anyPair()) }
     let isHigh = Int.random(in: 0..<4, using: &random) == 0
     let position = isHigh ? Int.random(in: 0...262_143, using: &random) : 0
     try subject.add(startingAt: position)
@@ -135,8 +136,10 @@ extension StressRun {
     try subject.checkBooks()
     figures.checksPassed += 1
     let index = anyPair()
-    let count = subject.pairs[index].list.liveCount
-    guard count > 0, count <= longest else { return }
+    let list = subject.pairs[index].list
+    guard list.liveCount > 0, list.liveCount <= longest, list.isWhole(window: subject.window) else {
+      return
+    }
     try subject.checkOracle(
       index, layer: Int.random(in: 0..<options.layers, using: &random),
       kvHead: Int.random(in: 0..<options.shape.kvHeads, using: &random), number: figures.steps,

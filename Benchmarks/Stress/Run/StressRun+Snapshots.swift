@@ -26,7 +26,7 @@ extension StressRun {
     let record = try subject.record(number: files.number + 1, cancellation)
     try save(record, files)
     guard Int.random(in: 0..<Self.restoredOf, using: &random) == 0 else { return }
-    let other = try anotherSubject(options)
+    let other = try anotherSubject(options, window: subject.window)
     var restored: RestoredSnapshot?
     try timed("restore") { () throws(StressError) in
       restored = try StressError.wrapping { () throws(SnapshotError) in
@@ -52,16 +52,6 @@ extension StressRun {
     }
     files.number = record.number
     figures.snapshots += 1
-  }
-
-  private func anotherSubject(_ options: StressOptions) throws(StressError) -> StressSubject {
-    do throws(BenchmarkError) {
-      let other = try StressSubject(options)
-      other.damage = subject.damage
-      return other
-    } catch {
-      throw .stopped(error)
-    }
   }
 
   // MARK: Killed processes
@@ -126,7 +116,7 @@ extension StressRun {
     for number in 0..<options.kills {
       try checkInterrupt()
       known = max(known, try killOne(program, files.folder, number))
-      let other = try anotherSubject(options)
+      let other = try anotherSubject(options, window: nil)
       let found = try restore(into: other, from: SnapshotStore(path: path))?.number ?? 0
       guard (known...known + 1).contains(found) else {
         throw .failed(
@@ -188,7 +178,7 @@ extension StressRun {
   private func expectNoLeftovers(
     _ folder: String, _ options: StressOptions, _ path: String
   ) throws(StressError) {
-    let other = try anotherSubject(options)
+    let other = try anotherSubject(options, window: nil)
     let store = SnapshotStore(path: path)
     guard let record = try restore(into: other, from: store) else { return }
     let report = try StressError.wrapping { () throws(SnapshotError) in

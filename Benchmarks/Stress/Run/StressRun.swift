@@ -10,6 +10,8 @@ package final class StressRun {
   private let progress: (String) -> Void
   let cancellation: CancellationFlag
   var subject: StressSubject
+  /// What it does now.
+  var season = StressSeason(.mixed)
   /// The program that makes processes to kill; nil for none.
   package var program: String?
   /// Called with what a process that is to be killed has done.
@@ -67,27 +69,32 @@ package final class StressRun {
     if options.isChild { return try saveUntilKilled() }
     switch options.preset {
     case .growth: try grow()
-    case .ragged: try operate([.ragged])
+    case .ragged: try operate([StressSeason(.ragged)])
     case .mixed:
       try prefill(longestContext / 4)
-      try operate([.mixed])
+      try operate([StressSeason(.mixed)])
     case .forkStorm:
       try prefill(max(longestContext / 2, longestContext - 1_024))
-      try operate([.forkStorm])
+      try operate([StressSeason(.forkStorm)])
     case .shiftStorm:
       try fill()
-      try operate([.shiftStorm])
+      try operate([StressSeason(.shiftStorm)])
     case .evict:
+      let season = StressSeason(.evict, policy: options.policy)
+      // Prompts note the attention that pages have had, too.
+      try begin(season)
       try fill()
-      try operate([.evict])
-    case .faults: try operate([.faults])
+      try operate([season])
+    case .faults: try operate([StressSeason(.faults)])
     case .snapshot:
       _ = try files()
       try prefill(longestContext / 4)
-      try operate([.snapshot])
+      try operate([StressSeason(.snapshot)])
       try killChildren()
       try measureSnapshots()
-    case .soak: try operate(StressMix.seasons)
+    case .soak:
+      _ = try files()
+      try operate(StressSeason.soak)
     }
     try askAll()
     figures.take(subject.cache.statistics())
@@ -127,10 +134,11 @@ package final class StressRun {
   }
 
   /// Every sequence asks once more, some at a time.
-  private func askAll() throws(StressError) {
+  func askAll() throws(StressError) {
     for first in stride(from: 0, to: subject.pairs.count, by: 8) {
       let work = (first..<min(first + 8, subject.pairs.count)).filter {
-        subject.pairs[$0].list.count > 0
+        let list = subject.pairs[$0].list
+        return list.count > 0 && list.isWhole(window: subject.window)
       }.map { StepWork(index: $0, appended: 0, asks: true) }
       if !work.isEmpty { try step(work) }
     }
@@ -142,6 +150,13 @@ package final class StressRun {
   private func dropAll() throws(StressError) {
     figures.residentBytes = ProcessMemory.residentBytes
     figures.residentBytesByNode = ProcessMemory.residentBytesByNode
+    try expectEmptyAfterDrop()
+    figures.committedBytesAfterDrop = subject.committedBytes
+    try checkResident()
+  }
+
+  /// Drops all sequences.
+  func expectEmptyAfterDrop() throws(StressError) {
     while !subject.pairs.isEmpty { try subject.drop(subject.pairs.count - 1) }
     let (formula, committed) = (subject.cache.formulaBytes, subject.committedBytes)
     guard formula == 0, committed == 0 else {
@@ -150,8 +165,6 @@ package final class StressRun {
     }
     try subject.checkBooks()
     figures.checksPassed += 2
-    figures.committedBytesAfterDrop = committed
-    try checkResident()
   }
 
   /// Memory of the process must be what it was at the start, but for the times that the run keeps, the cache's tables, which

@@ -156,6 +156,7 @@ extension StressSubject {
           "sequence \(pair.number) has \(length) tokens and goes on at \(next); "
             + "it should have \(pair.list.count) and go on at \(position)")
       }
+      try checkPages(of: pair)
     }
     guard cache.sequenceCount == pairs.count else {
       throw .failed("the cache has \(cache.sequenceCount) sequences, not \(pairs.count)")

@@ -1,3 +1,4 @@
+import Benchmarking
 import StreamingAttention
 
 /// Operations on whole sequences, in the cache first: what it refuses leaves the twin as it was.
@@ -8,46 +9,121 @@ extension StressSubject {
     enter(id, pair.list)
   }
 
+  /// Does an operation on a sequence, or sees it refused as the list says that it must be.
+  ///
+  /// - Returns: Whether it was done; otherwise the sequence is as it was.
+  private func edit(
+    _ index: Int, refusal: CacheError?, _ body: () throws(CacheError) -> Void
+  ) throws(StressError) -> Bool {
+    let number = pairs[index].number
+    do throws(CacheError) { try body() } catch {
+      guard error == refusal else {
+        let stopped = StressError.stopped(.cache(error))
+        guard !stopped.isOutOfMemory else { throw stopped }
+        throw .failed(
+          "sequence \(number): \(error); \(refusal.map { "expected: \($0)" } ?? "it was possible")")
+      }
+      try checkPages(of: pairs[index])
+      return false
+    }
+    guard let refusal else { return true }
+    throw .failed("sequence \(number): not refused, though \(refusal)")
+  }
+
+  /// Rewinds a sequence, or to the shortest length that the refusal names.
   func truncate(_ index: Int, to length: Int) throws(StressError) {
     let id = pairs[index].id
-    try StressError.wrapping { () throws(CacheError) in try cache.truncate(id, to: length) }
+    let refusal = pairs[index].list.refusal(ofLength: length, window: window)
+    let isDone = try edit(index, refusal: refusal) { () throws(CacheError) in
+      try cache.truncate(id, to: length)
+    }
+    guard isDone else {
+      let shortest = pairs[index].list.shortestLength(from: length, window: window)
+      return try truncate(index, to: shortest)
+    }
     pairs[index].list.truncate(to: length)
   }
 
-  func remove(_ tokens: Range<Int>, from index: Int) throws(StressError) {
+  /// Removes tokens, unless a window would miss some of those before; whether it did.
+  @discardableResult
+  func remove(_ tokens: Range<Int>, from index: Int) throws(StressError) -> Bool {
     let id = pairs[index].id
-    try StressError.wrapping { () throws(CacheError) in try cache.remove(tokens, from: id) }
-    pairs[index].list.remove(tokens)
+    let refusal = pairs[index].list.refusal(removing: tokens, window: window)
+    let isDone = try edit(index, refusal: refusal) { () throws(CacheError) in
+      try cache.remove(tokens, from: id)
+    }
+    if isDone { pairs[index].list.remove(tokens) }
+    return isDone
   }
 
-  func keep(first: Int, last: Int, of index: Int) throws(StressError) {
-    let id = pairs[index].id
-    try StressError.wrapping { () throws(CacheError) in
+  /// Keeps the first tokens, the last and those that are pinned, unless a window would miss some; whether any have gone.
+  @discardableResult
+  func keep(first: Int, last: Int, of index: Int) throws(StressError) -> Bool {
+    let (id, count) = (pairs[index].id, pairs[index].list.count)
+    let refusal = pairs[index].list.refusal(keeping: first, last, window: window)
+    let isDone = try edit(index, refusal: refusal) { () throws(CacheError) in
       try cache.keep(first: first, last: last, of: id)
     }
-    pairs[index].list.keep(first: first, last: last)
+    if isDone { pairs[index].list.keep(first: first, last: last) }
+    return pairs[index].list.count < count
   }
 
   /// Evicts pages until there are so many, positions as they are; how many are gone.
+  ///
+  /// Those that are protected stay.
   func evict(_ index: Int, to count: Int, by policy: EvictionPolicy) throws(StressError) -> Int {
-    let id = pairs[index].id
-    let (before, gone, after) = try StressError.wrapping { () throws(CacheError) in
-      let before = try cache.pages(of: id, layer: 0)
-      let gone = try cache.evict(from: id, layer: 0, to: count, by: policy)
-      return (before, gone, try cache.pages(of: id, layer: 0))
+    let pair = pairs[index]
+    let before = try pages(of: pair)
+    let gone = try StressError.wrapping { () throws(CacheError) in
+      try cache.evict(from: pair.id, layer: 0, to: count, by: policy)
     }
-    guard before.count - gone == after.count, after.count <= max(count, 1) else {
-      throw .failed("\(before.count) pages less \(gone) are \(after.count), wanted \(count)")
+    let after = try pages(of: pair)
+    var protected = 0
+    for (number, page) in before.enumerated()
+    where number == before.count - 1 || pair.list.protects(page.tokens) {
+      protected += 1
+    }
+    let wanted = min(before.count, max(count, protected))
+    guard before.count - gone == after.count, after.count == wanted else {
+      throw .failed("\(before.count) pages less \(gone) are \(after.count), wanted \(wanted)")
     }
     var kept = 0
-    for page in before {
+    for (number, page) in before.enumerated() {
       if kept < after.count, after[kept].tokens == page.tokens {
         kept += 1
-      } else {
-        pairs[index].list.evict(page.tokens)
+        continue
       }
+      guard number < before.count - 1, !pair.list.protects(page.tokens) else {
+        throw .failed(
+          "sequence \(pair.number): page \(number) with tokens \(page.tokens) is evicted, and it is protected"
+        )
+      }
+      pairs[index].list.evict(page.tokens)
     }
     return gone
+  }
+
+  /// Pins tokens, after which the eviction of a page that is protected must be refused.
+  func pin(_ tokens: Range<Int>, of index: Int) throws(StressError) {
+    let id = pairs[index].id
+    try StressError.wrapping { () throws(CacheError) in try cache.pin(tokens, of: id) }
+    pairs[index].list.pin(tokens)
+    let (list, pages) = (pairs[index].list, try pages(of: pairs[index]))
+    let protected = pages.firstIndex { list.protects($0.tokens) } ?? pages.count - 1
+    guard pages.indices.contains(protected) else { return }
+    let refusal =
+      window == nil
+      ? CacheError.protectedPage(received: protected, tokens: pages[protected].tokens)
+      : .windowedLayer(0)
+    _ = try edit(index, refusal: refusal) { () throws(CacheError) in
+      try cache.evict(pages: [protected], from: id, layer: 0)
+    }
+  }
+
+  func unpin(_ tokens: Range<Int>, of index: Int) throws(StressError) {
+    let id = pairs[index].id
+    try StressError.wrapping { () throws(CacheError) in try cache.unpin(tokens, of: id) }
+    pairs[index].list.unpin(tokens)
   }
 
   func rebase(_ index: Int, by delta: Int) throws(StressError) {

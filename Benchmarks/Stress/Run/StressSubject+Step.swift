@@ -22,8 +22,10 @@ struct StepFigures {
   var bytesRead = 0
   /// Tokens of the longest sequence afterwards.
   var context = 0
-  /// Answers compared.
+  /// Answers compared, and sequences whose releases were.
   var checks = 0
+  /// Tokens given back that have left a window.
+  var releasedTokens = 0
 }
 
 extension StressSubject {
@@ -40,7 +42,7 @@ extension StressSubject {
     let committed = committedBytes
     let start = Stopwatch.now
     var stepOptions = StepOptions()
-    stepOptions.notesAttention = options.policy.needsAttention
+    stepOptions.notesAttention = notesAttention
     do throws(AttentionError) {
       try engine.begin(requests, options: stepOptions)
     } catch {
@@ -73,6 +75,7 @@ extension StressSubject {
     // Ahead of need.
     if committedBytes > reserved { figures.hasCommitted = true }
     tokenCount += UInt32(appended)
+    for work in work { try followRelease(of: work.index, &figures) }
     figures.context = work.reduce(0) { max($0, pairs[$1.index].list.count) }
     return figures
   }

@@ -22,6 +22,8 @@ final class StressSubject {
   var tokenCount: UInt32 = 0
   /// Operations done to sequences, for their names.
   private var sequenceCount = 0
+  /// Whether steps note the attention that pages have had, as some policies need.
+  var notesAttention = false
   /// Called with the output of every attention before it is compared, for tests that damage it.
   var damage: ((inout [Float]) -> Void)?
 
@@ -29,7 +31,8 @@ final class StressSubject {
   var keys: [Float] = []
   var values: [Float] = []
 
-  init(_ options: StressOptions) throws(BenchmarkError) {
+  /// An empty cache, whose layers see the newest `window` tokens and keep no others, or all.
+  init(_ options: StressOptions, window: Int? = nil) throws(BenchmarkError) {
     self.options = options
     let shape = options.shape
     let layers = options.layers
@@ -38,14 +41,15 @@ final class StressSubject {
       kvHeads: shape.kvHeads, keyWidth: shape.headDimension, keyType: options.types.key,
       valueType: options.types.value,
       keyPositions: options.position.turns
-        ? .rotary(pairs: shape.headDimension / 2, pairing: pairing) : .none)
+        ? .rotary(pairs: shape.headDimension / 2, pairing: pairing) : .none,
+      retention: window.map(Retention.window) ?? .everything)
     let cache = try BenchmarkError.wrapping { () throws(CacheError) in
       try KVCache(
         layers: Array(repeating: stored, count: layers), memoryLimit: options.memoryLimit,
         fullPrecision: options.fullPrecision)
     }
     self.cache = cache
-    let attention = try Self.attention(options, pairing: pairing)
+    let attention = try Self.attention(options, window: window, pairing: pairing)
     engine = try BenchmarkError.wrapping { () throws(AttentionError) in
       try AttentionEngine(
         cache: cache, layers: Array(repeating: attention, count: layers),
@@ -55,7 +59,7 @@ final class StressSubject {
   }
 
   private static func attention(
-    _ options: StressOptions, pairing: RotaryPairing
+    _ options: StressOptions, window: Int?, pairing: RotaryPairing
   ) throws(BenchmarkError) -> LayerAttention {
     let shape = options.shape
     do throws(PositionError) {
@@ -65,7 +69,7 @@ final class StressSubject {
           headDimension: shape.headDimension, rotaryDimensions: shape.headDimension / 2 * 2,
           base: 500_000, pairing: pairing) : nil
       return LayerAttention(
-        queryHeads: shape.queryHeads, rotary: rotary,
+        queryHeads: shape.queryHeads, window: window, rotary: rotary,
         alibi: options.position.isBiased ? try ALiBi(headCount: shape.queryHeads) : nil)
     } catch {
       throw .option(name: "--position", received: options.position.rawValue, allowed: "\(error)")
@@ -73,6 +77,9 @@ final class StressSubject {
   }
 
   var attention: LayerAttention { engine.layers[0] }
+
+  /// How many of the newest tokens the layers see; nil for all.
+  var window: Int? { attention.window }
 
   /// Tokens of the longest sequence.
   var longest: Int { pairs.reduce(0) { max($0, $1.list.count) } }
