@@ -105,6 +105,20 @@ struct PinAndWindowTests {
     try windowed.checkBooks()
   }
 
+  @Test(
+    "behind a window of any length a sequence can be rewound, and asks",
+    arguments: [1, 2, 3, 63, 64, 65])
+  func shortWindows(window: Int) throws {
+    let subject = try subject(window: window)
+    let gap = try #require(subject.pairs[0].list.areEvicted.lastIndex(of: true))
+    try subject.truncate(0, to: 1)
+    #expect(subject.pairs[0].list.count == gap + max(window, 2))
+    try append(1, to: subject)
+    try subject.checkOracle(0, layer: 0, kvHead: 0, number: 1, flag)
+    try append(200, to: subject)
+    try subject.checkBooks()
+  }
+
   @Test("a refusal that is missing is found")
   func missingRefusals() throws {
     let subject = try subject()

@@ -33,7 +33,8 @@ extension TokenList {
   /// Its last token must be there, and with a window all that the next token will see.
   func shortestLength(from length: Int, window: Int?) -> Int {
     guard length > 0, length < count, let gap = newestGap else { return length }
-    if let window { return max(length, min(gap + window, count)) }
+    // The next token is in its own window, and the one before it must be there whether the window holds it or not.
+    if let window { return max(length, min(gap + max(window, 2), count)) }
     return (areEvicted[(length - 1)...].firstIndex(of: false) ?? count - 1) + 1
   }
 
