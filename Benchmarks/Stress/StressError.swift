@@ -35,13 +35,21 @@ package enum StressError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// What the engine threw: memory may end and the caller may stop it, any other refusal is a failed check.
   init(_ error: AttentionError) {
     self = .stopped(error == .cancelled ? .interrupted : .attention(error))
+    if error != .cancelled, !isOutOfMemory { self = .failed("the engine has refused: \(error)") }
+  }
+
+  /// What the cache threw, likewise.
+  init(_ error: CacheError) {
+    self = .stopped(.cache(error))
+    if !isOutOfMemory { self = .failed("the cache has refused: \(error)") }
   }
 
   static func wrapping<Value>(
     _ body: () throws(CacheError) -> Value
   ) throws(StressError) -> Value {
-    do throws(CacheError) { return try body() } catch { throw .stopped(.cache(error)) }
+    do throws(CacheError) { return try body() } catch { throw StressError(error) }
   }
 }

@@ -119,6 +119,22 @@ struct PinAndWindowTests {
     try subject.checkBooks()
   }
 
+  @Test("a refusal that nothing calls for is a failed check, and memory that ends is none")
+  func strangeRefusals() throws {
+    let subject = try subject()
+    try subject.cache.drop(subject.pairs[0].id)
+    for body in [{ try append(1, to: subject) }, { try subject.rebase(0, by: 1) }] {
+      let error = #expect(throws: StressError.self) { try body() }
+      guard case .failed(let reason)? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+      #expect(reason.contains("has refused"))
+    }
+    #expect(StressError(CacheError.outOfMemory(needed: 2, allowed: 1)).isOutOfMemory)
+    #expect(StressError(AttentionError.cancelled) == .stopped(.interrupted))
+  }
+
   @Test("a refusal that is missing is found")
   func missingRefusals() throws {
     let subject = try subject()

@@ -51,7 +51,7 @@ extension StressError {
   ) throws(StressError) -> Value {
     do throws(SnapshotError) { return try body() } catch {
       switch error {
-      case .cache(let error): throw .stopped(.cache(error))
+      case .cache(let error): throw StressError(error)
       case .file(.refused(_, errno: TurnPatience.givenUp)): throw .stopped(.interrupted)
       case .file(.unwritable), .file(.refused): throw .stopped(.output("\(error)"))
       case .file(.outOfMemory(let count, let place)):

@@ -1,4 +1,3 @@
-import Benchmarking
 import StreamingAttention
 
 /// Operations on whole sequences, in the cache first: what it refuses leaves the twin as it was.
@@ -18,8 +17,7 @@ extension StressSubject {
     let number = pairs[index].number
     do throws(CacheError) { try body() } catch {
       guard error == refusal else {
-        let stopped = StressError.stopped(.cache(error))
-        guard !stopped.isOutOfMemory else { throw stopped }
+        guard !StressError(error).isOutOfMemory else { throw StressError(error) }
         throw .failed(
           "sequence \(number): \(error); \(refusal.map { "expected: \($0)" } ?? "it was possible")")
       }
