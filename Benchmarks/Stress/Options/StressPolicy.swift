@@ -1,6 +1,6 @@
 import StreamingAttention
 
-/// How the preset `evict` chooses what a stream gives up.
+/// How the preset `evict`, or a season of `soak`, chooses what a sequence gives up.
 package enum StressPolicy: String, Sendable, CaseIterable {
   /// All but four tokens and a window, at positions without a gap.
   case sinks

@@ -2,11 +2,11 @@
 struct StressSeason: Sendable {
   let mix: StressMix
   /// What an eviction keeps.
-  var policy = StressPolicy.sinks
+  let policy: StressPolicy
   /// Whether it goes on in a cache of its own whose layers have a window, another one each time.
-  var hasWindow = false
+  let hasWindow: Bool
   /// The most sequences, where that is less than the run's own number: snapshots take time.
-  var mostSequences = Int.max
+  let mostSequences: Int
 
   /// How many operations it has, where there are several.
   static let length = 500
