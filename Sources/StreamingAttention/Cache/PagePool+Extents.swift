@@ -1,5 +1,5 @@
 extension PagePool {
-  /// The node of an entry's pages: striped by the largest leaf, so that every leaf of either size lies on one node.
+  /// The node of an entry's pages: striped by the largest leaf, so that every leaf, of whatever size, lies on one node.
   func node(ofEntry number: Int) -> Int {
     number / SummationOrder.largestLeafEntries % nodeCount
   }

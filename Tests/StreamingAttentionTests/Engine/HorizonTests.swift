@@ -88,10 +88,11 @@ struct HorizonTests {
 
   // MARK: Bits
 
-  /// Kinds with more than one leaf, of either size of leaves.
+  /// Kinds with more than one leaf, of each size of leaves.
   static let kinds: [AttentionCase] = AttentionFactors.instructionSets.enumerated().flatMap {
     number, set in
-    [(1000, 1), (1700, 9), (1700, 130), (9_000, 1), (9_000, 70)].map { length, rows in
+    [(1000, 1), (1700, 9), (1700, 130), (5_000, 9), (5_000, 70), (9_000, 1), (9_000, 70)].map {
+      length, rows in
       AttentionCase(
         instructionSet: set, keyType: AttentionFactors.types[(number + rows) % 3],
         valueType: AttentionFactors.types[(number + length) % 3],

@@ -100,11 +100,15 @@ struct PlanTests {
 
   @Test("cuts a single long decode finely enough for all workers")
   func decode() throws {
-    // Ten leaves of 512 tokens for each of three KV heads.
-    let shared = try Self.plan([(4999, 1, 1)], workerCount: 4)
-    #expect(shared.tiles.count == 30)
-    // One for each join of two of a head's ten tiles.
-    #expect(shared.counterCount == 3 * 9)
+    // Eight leaves of 512 tokens for each of three KV heads.
+    let shared = try Self.plan([(3999, 1, 1)], workerCount: 4)
+    #expect(shared.tiles.count == 24)
+    // One for each join of two of a head's eight tiles.
+    #expect(shared.counterCount == 3 * 7)
+    // Five of 1,024 tokens, five of 2,048.
+    for length in [4_999, 9_999] {
+      #expect(try Self.plan([(length, 1, 1)], workerCount: 4).tiles.count == 15)
+    }
     let alone = try Self.plan([(4999, 1, 1)], workerCount: 1)
     #expect(alone.tiles.count == 3 && alone.counterCount == 0 && alone.stateFloats == 0)
   }
