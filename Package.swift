@@ -122,9 +122,10 @@ let package = Package(
 if let tests = Context.environment["STREAMING_ATTENTION_TESTS"] {
   var (names, needed) = (tests.split(separator: " ").map(String.init), Set<String>())
   while let name = names.popLast() {
-    guard needed.insert(name).inserted,
-      let target = package.targets.first(where: { $0.name == name })
-    else { continue }
+    guard needed.insert(name).inserted else { continue }
+    guard let target = package.targets.first(where: { $0.name == name }) else {
+      fatalError("STREAMING_ATTENTION_TESTS: no target is called '\(name)'")
+    }
     for case .byNameItem(let name, _) in target.dependencies { names.append(name) }
   }
   package.targets.removeAll { !needed.contains($0.name) }

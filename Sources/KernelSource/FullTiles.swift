@@ -271,4 +271,100 @@ func multiplyFull(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   case (.bfloat16, _, _): widenedQuartered6(p, adds)
   }
 }
+
+/// `multiplyFull` of five or six rows, which computes what is due meanwhile.
+@inline(never)
+func multiplyWeighing(
+  _ p: Product, _ element: StoredElement, _ adds: Bool, _ due: UnsafePointer<DueRows>
+) {
+  let stepsPerAsk = p.ahead.near == 0 ? 0 : p.ahead.shares
+  #if KERNELS_AVX512BF16
+  if element.isBFloat16 {
+    switch (stepsPerAsk, p.rows) {
+    case (0, 5): dottedWeighing5(p, adds, due)
+    case (0, _): dottedWeighing6(p, adds, due)
+    case (1, 5): dottedAskingWeighing5(p, adds, due)
+    case (1, _): dottedAskingWeighing6(p, adds, due)
+    case (_, 5): dottedQuarteredWeighing5(p, adds, due)
+    case (_, _): dottedQuarteredWeighing6(p, adds, due)
+    }
+    return
+  }
+  #endif
+  if element.isFloat16 {
+    switch (stepsPerAsk, p.rows) {
+    case (0, 5): float16Weighing5(p, adds, due)
+    case (0, _): float16Weighing6(p, adds, due)
+    case (_, 5): float16AskingWeighing5(p, adds, due)
+    case (_, _): float16AskingWeighing6(p, adds, due)
+    }
+  } else {
+    switch (stepsPerAsk, p.rows) {
+    case (0, 5): float32Weighing5(p, adds, due)
+    case (0, _): float32Weighing6(p, adds, due)
+    case (_, 5): float32AskingWeighing5(p, adds, due)
+    case (_, _): float32AskingWeighing6(p, adds, due)
+    }
+  }
+}
+
+// One function for each element, number of rows and way of asking, as in Tiles.swift.
+@inline(never)
+func float32Weighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float32Operand.self, 5, stepsPerAsk: 0, p, adds, due)
+}
+@inline(never)
+func float32Weighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float32Operand.self, 6, stepsPerAsk: 0, p, adds, due)
+}
+@inline(never)
+func float32AskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float32Operand.self, 5, stepsPerAsk: 1, p, adds, due)
+}
+@inline(never)
+func float32AskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float32Operand.self, 6, stepsPerAsk: 1, p, adds, due)
+}
+@inline(never)
+func float16Weighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float16Operand.self, 5, stepsPerAsk: 0, p, adds, due)
+}
+@inline(never)
+func float16Weighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float16Operand.self, 6, stepsPerAsk: 0, p, adds, due)
+}
+@inline(never)
+func float16AskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float16Operand.self, 5, stepsPerAsk: 1, p, adds, due)
+}
+@inline(never)
+func float16AskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(Float16Operand.self, 6, stepsPerAsk: 1, p, adds, due)
+}
+#if KERNELS_AVX512BF16
+@inline(never)
+func dottedWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 0, p, adds, due, rounds: true)
+}
+@inline(never)
+func dottedWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 0, p, adds, due, rounds: true)
+}
+@inline(never)
+func dottedAskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 1, p, adds, due, rounds: true)
+}
+@inline(never)
+func dottedAskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 1, p, adds, due, rounds: true)
+}
+@inline(never)
+func dottedQuarteredWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 4, p, adds, due, rounds: true)
+}
+@inline(never)
+func dottedQuarteredWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
+  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 4, p, adds, due, rounds: true)
+}
+#endif
 #endif

@@ -14,7 +14,8 @@ struct DueRows {
   var rounded: UnsafeMutablePointer<UInt16>
 }
 
-/// Whether `attendOverlapped` takes a block over an entry: tiles of five and six rows over a plain page.
+/// Whether `attendOverlapped` takes a block over an entry: tiles of five and six rows over a page as it is stored, or widened to f32, and not over
+/// bf16 that is widened in the tile.
 ///
 /// At least three: the probabilities of a tile are computed two products after its scores, and before those of the last scores come the first
 /// outputs. Over a page that comes from memory at least four, which share what they ask for (`isFull`), in parts no smaller than elsewhere;
@@ -32,8 +33,8 @@ func overlaps(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ tiles: Tiles)
 
 /// `attendEntry` for a block whose rows see all of an entry: the probabilities of each tile are computed while another tile is multiplied.
 ///
-/// On AMD's Zen, multiplications take two of four vector ports, and nearly all that a softmax does beside its own multiply-adds fits the
-/// other two (measured: Documentation/Kernels.md). What is computed is what `attendEntry` computes, bit for bit. The scores of a tile
+/// On AMD's Zen 5, multiplications take two of four vector ports, and nearly all that a softmax does beside its own multiply-adds fits the
+/// other two (measured: Documentation/Kernels.md; not on other processors). What is computed is what `attendEntry` computes, bit for bit. The scores of a tile
 /// are looked at once the next tile is multiplied, so that nothing waits for them.
 @inline(never)
 func attendOverlapped(
@@ -168,99 +169,4 @@ func multiplyOverlapped(
     due.rows = 0
   }
 }
-
-@inline(never)
-func multiplyWeighing(
-  _ p: Product, _ element: StoredElement, _ adds: Bool, _ due: UnsafePointer<DueRows>
-) {
-  let stepsPerAsk = p.ahead.near == 0 ? 0 : p.ahead.shares
-  #if KERNELS_AVX512BF16
-  if element.isBFloat16 {
-    switch (stepsPerAsk, p.rows) {
-    case (0, 5): dottedWeighing5(p, adds, due)
-    case (0, _): dottedWeighing6(p, adds, due)
-    case (1, 5): dottedAskingWeighing5(p, adds, due)
-    case (1, _): dottedAskingWeighing6(p, adds, due)
-    case (_, 5): dottedQuarteredWeighing5(p, adds, due)
-    case (_, _): dottedQuarteredWeighing6(p, adds, due)
-    }
-    return
-  }
-  #endif
-  if element.isFloat16 {
-    switch (stepsPerAsk, p.rows) {
-    case (0, 5): float16Weighing5(p, adds, due)
-    case (0, _): float16Weighing6(p, adds, due)
-    case (_, 5): float16AskingWeighing5(p, adds, due)
-    case (_, _): float16AskingWeighing6(p, adds, due)
-    }
-  } else {
-    switch (stepsPerAsk, p.rows) {
-    case (0, 5): float32Weighing5(p, adds, due)
-    case (0, _): float32Weighing6(p, adds, due)
-    case (_, 5): float32AskingWeighing5(p, adds, due)
-    case (_, _): float32AskingWeighing6(p, adds, due)
-    }
-  }
-}
-
-// One function for each element, number of rows and way of asking, as in Tiles.swift.
-@inline(never)
-func float32Weighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float32Operand.self, 5, stepsPerAsk: 0, p, adds, due)
-}
-@inline(never)
-func float32Weighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float32Operand.self, 6, stepsPerAsk: 0, p, adds, due)
-}
-@inline(never)
-func float32AskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float32Operand.self, 5, stepsPerAsk: 1, p, adds, due)
-}
-@inline(never)
-func float32AskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float32Operand.self, 6, stepsPerAsk: 1, p, adds, due)
-}
-@inline(never)
-func float16Weighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float16Operand.self, 5, stepsPerAsk: 0, p, adds, due)
-}
-@inline(never)
-func float16Weighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float16Operand.self, 6, stepsPerAsk: 0, p, adds, due)
-}
-@inline(never)
-func float16AskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float16Operand.self, 5, stepsPerAsk: 1, p, adds, due)
-}
-@inline(never)
-func float16AskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(Float16Operand.self, 6, stepsPerAsk: 1, p, adds, due)
-}
-#if KERNELS_AVX512BF16
-@inline(never)
-func dottedWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 0, p, adds, due, rounds: true)
-}
-@inline(never)
-func dottedWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 0, p, adds, due, rounds: true)
-}
-@inline(never)
-func dottedAskingWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 1, p, adds, due, rounds: true)
-}
-@inline(never)
-func dottedAskingWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 1, p, adds, due, rounds: true)
-}
-@inline(never)
-func dottedQuarteredWeighing5(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 5, stepsPerAsk: 4, p, adds, due, rounds: true)
-}
-@inline(never)
-func dottedQuarteredWeighing6(_ p: Product, _ adds: Bool, _ due: UnsafePointer<DueRows>) {
-  fullTile(DottedPairOperand.self, 6, stepsPerAsk: 4, p, adds, due, rounds: true)
-}
-#endif
 #endif

@@ -14,8 +14,8 @@
 /// each of a number no larger than |s| + slope·distance.
 ///
 /// **A weight** e^(s − m), m at most 8·ln 2 below the largest score M (`maximumSlack` of the kernels): the difference is rounded
-/// (u·max(M − s, 8·ln 2)), 2^x is off by 3u (8e-8 in the kernels' documentation, and the product before it), by 49u more where
-/// it is rounded to bf16 (2.9e-6, a polynomial of degree 4), and every later rescaling of the state, at most one per 64 slots and
+/// (u·max(M − s, 8·ln 2)), 2^x is off by 3u (8e-8 in the kernels' documentation, and the product before it), by 2,690u more where
+/// it is rounded to bf16 (1.6e-4, a tangent at the nearest sixteenth), and every later rescaling of the state, at most one per 64 slots and
 /// 14 in the tree of leaves, by 3u and 2u for its difference and its product.
 ///
 /// **The output** o = Σ w·v, Σ w = 1: errors δ of the scores move it by Σ w·δ·|v − o|, times e^(2·max δ) for the second
@@ -54,7 +54,7 @@ package struct ReferenceArithmetic: Sendable {
   /// How far scores lie above the number that they are taken relative to, at most: 8 in units of log2.
   static let slack = 8 * 0.6931471805599453
   /// What a probability that is rounded to bf16 is off by before, in units of u.
-  static let shortExponential = 49.0
+  static let shortExponential = 2_690.0
   /// Roundings of a query channel, relative to the length of its pair.
   static let queryRoundings = 16.0
   /// Roundings of a key channel that is turned when it is read: √2·3u.

@@ -19,8 +19,8 @@ struct HorizonSettings: BitwiseCopyable {
   /// What the kernels may add to a bias of −slope·distance, as a part of it: roundings of slope·log2 e (2 u), of the
   /// bias in the leaf (u) and of its rest (u), with u = 2⁻²⁴.
   static let biasError = 0x1p-21
-  /// What the kernels may add to log2 of a mass: 2⁻⁸ where probabilities are rounded to bf16, 2⁻¹⁵ for exp2, the sums
-  /// and the rescalings, both in what is skipped and in what it is compared with.
+  /// What the kernels may add to log2 of a mass: 2⁻⁸ where probabilities are rounded to bf16 (log2 e times 2⁻⁹ and 1.6e-4 of their 2^x), 2⁻¹⁵ for
+  /// other 2^x, the sums and the rescalings, both in what is skipped and in what it is compared with.
   static let massError = 0x1p-6
 
   /// Nil where nothing may be skipped.

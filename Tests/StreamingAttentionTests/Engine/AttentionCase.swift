@@ -141,7 +141,7 @@ struct AttentionCase: CustomStringConvertible {
   func biases(row: Int) -> [[Float]] {
     guard let bias else { return [] }
     let hidden =
-      switch row {
+      switch row % 600 {
       case 1: 0..<length
       case 2: 0..<64
       case 3: 0..<512
