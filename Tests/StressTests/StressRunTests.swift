@@ -90,7 +90,9 @@ struct StressRunTests {
   func seasons(type: String) throws {
     let steps = StressSeason.soak.count * StressSeason.length + 100
     let run = try run(try options(.soak, ["--key-type": type, "--steps": "\(steps)"]))
+    let limit = run.subject.cache.memoryLimit
     try run.run()
+    #expect(run.subject.cache.memoryLimit == limit && run.summary.memoryLimit == limit)
     let figures = run.figures
     #expect(figures.checksFailed == 0 && figures.committedBytesAfterDrop == 0)
     for count in [
@@ -127,6 +129,40 @@ struct StressRunTests {
       let found = try failure(first + 100)
       #expect(found.0 != nil && found.1 > first)
       #expect(try failure(found.1) == found)
+    }
+  }
+
+  @Test(
+    "caches that a run goes on in have the limit of its first, which is what its replay asks for")
+  func limits() throws {
+    let run = try run(try options(.soak))
+    let limit = run.subject.cache.memoryLimit
+    #expect(run.options.memoryLimit == nil && run.subject.options.memoryLimit == limit)
+    let other = try run.anotherSubject(run.subject.options, window: 100)
+    #expect(other.cache.memoryLimit == limit)
+    #expect(run.replay.contains(" --memory-limit \(limit) "))
+    #expect(!run.options.childWords(folder: "/").contains("--memory-limit"))
+    let bounded = try options(.snapshot, ["--memory-limit": "9M"])
+    #expect(bounded.childWords(folder: "/").contains("\(9 << 20)"))
+  }
+
+  @Test("a snapshot that finds no room in a cache as large is a failed check")
+  func smallerRestoration() throws {
+    let options = try options(.snapshot)
+    let run = try run(options)
+    try run.prefill(200)
+    let store = try run.files().store
+    try store.save(run.subject.cache)
+    let equal = try run.anotherSubject(run.subject.options, window: nil)
+    #expect(try run.restoreAll(from: store, into: equal).sequences.count == 1)
+    #expect(equal.cache.byteCount <= run.subject.cache.byteCount)
+    var small = options
+    small.memoryLimit = 3 << 20
+    let smaller = try run.anotherSubject(small, window: nil)
+    let error = #expect(throws: StressError.self) { try run.restoreAll(from: store, into: smaller) }
+    guard case .failed? = error else {
+      Issue.record("\(String(describing: error))")
+      return
     }
   }
 

@@ -49,6 +49,8 @@ package struct StressOptions: Sendable, Equatable {
   }
 
   /// The words after the program's name that make a process save into a folder until it is killed.
+  ///
+  /// Without a memory limit of the options it has its own: what is available beside the pages of the run that starts it.
   func childWords(folder: String) -> [String] {
     [
       "stress", "snapshot", "--child", "--folder", folder, "--minutes", "10", "--seed", "\(seed)",

@@ -21,7 +21,7 @@ extension StressRun {
     figures.takeLast(subject.cache.statistics())
     figures.drops += subject.pairs.count
     try expectEmptyAfterDrop()
-    let other = try anotherSubject(options, window: window)
+    let other = try anotherSubject(subject.options, window: window)
     other.tokenCount = subject.tokenCount
     subject = other
   }

@@ -26,13 +26,10 @@ extension StressRun {
     let record = try subject.record(number: files.number + 1, cancellation)
     try save(record, files)
     guard Int.random(in: 0..<Self.restoredOf, using: &random) == 0 else { return }
-    let other = try anotherSubject(options, window: subject.window)
+    let other = try anotherSubject(subject.options, window: subject.window)
     var restored: RestoredSnapshot?
     try timed("restore") { () throws(StressError) in
-      restored = try StressError.wrapping { () throws(SnapshotError) in
-        try files.store.restore(
-          into: other.cache, workers: other.engine.workers, cancellation: cancellation)
-      }
+      restored = try restoreAll(from: files.store, into: other)
     }
     guard let restored, SnapshotRecord(restored.attachment) == record else {
       throw .failed("another record than the one saved came back")
@@ -41,6 +38,23 @@ extension StressRun {
     figures.restorations += 1
     figures.takeLast(subject.cache.statistics())
     subject = other
+  }
+
+  /// Restores what was saved of the run's cache into an empty one with the same limit, which has room for all of it.
+  ///
+  /// There the pages of each layer lie end to end (`CacheRestoration`), so that no more groups are committed than they were in before.
+  func restoreAll(
+    from store: SnapshotStore, into other: StressSubject
+  ) throws(StressError) -> RestoredSnapshot {
+    do throws(StressError) {
+      return try StressError.wrapping { () throws(SnapshotError) in
+        try store.restore(
+          into: other.cache, workers: other.engine.workers, cancellation: cancellation)
+      }
+    } catch {
+      guard case .stopped(.cache(.outOfMemory)) = error else { throw error }
+      throw .failed("a snapshot finds no room in a cache with the limit of the saved one: \(error)")
+    }
   }
 
   private func save(_ record: SnapshotRecord, _ files: StressSnapshots) throws(StressError) {

@@ -13,6 +13,7 @@ final class StressSubject {
     var list: TokenList
   }
 
+  /// As asked for, with the memory limit that the cache has: a cache made by them has the same one.
   let options: StressOptions
   let cache: KVCache
   let engine: AttentionEngine
@@ -33,7 +34,6 @@ final class StressSubject {
 
   /// An empty cache, whose layers see the newest `window` tokens and keep no others, or all.
   init(_ options: StressOptions, window: Int? = nil) throws(BenchmarkError) {
-    self.options = options
     let shape = options.shape
     let layers = options.layers
     let pairing = RotaryPairing.halves
@@ -49,6 +49,9 @@ final class StressSubject {
         fullPrecision: options.fullPrecision)
     }
     self.cache = cache
+    var settled = options
+    settled.memoryLimit = cache.memoryLimit
+    self.options = settled
     let attention = try Self.attention(options, window: window, pairing: pairing)
     engine = try BenchmarkError.wrapping { () throws(AttentionError) in
       try AttentionEngine(
