@@ -166,6 +166,21 @@ struct StressRunTests {
     }
   }
 
+  @Test("a failure while a season begins is found again by its replay, at the same step")
+  func beginning() throws {
+    func failure(_ steps: Int) throws -> (StressError?, Int) {
+      let run = try run(try options(.soak, ["--steps": "\(steps)"]))
+      run.subject.damage = { [unowned run] output in if run.season.hasWindow { output[0] += 0.5 } }
+      let error = #expect(throws: StressError.self) {
+        try run.operate([StressSeason(.mixed), StressSeason(.windows, hasWindow: true)])
+      }
+      return (error, run.figures.steps)
+    }
+    let found = try failure(2 * StressSeason.length)
+    #expect(found.0 != nil && found.1 == StressSeason.length + 1)
+    #expect(try failure(found.1) == found)
+  }
+
   @Test("growth measures every power of two from 1K on, and its context")
   func growth() throws {
     let run = try run(
@@ -221,6 +236,41 @@ struct StressRunTests {
       #expect(run.figures.refusals > 0 && run.figures.steps == 150)
       #expect(run.figures.checksFailed == 0 && run.figures.committedBytesAfterDrop == 0)
     }
+  }
+
+  @Test("memory that is refused while a season begins frees something, and the run goes on")
+  func refusedSeasons() throws {
+    var (request, isRequested) = (0, true)
+    while isRequested {
+      request += 1
+      let run = try run(try options(.soak, ["--steps": "1", "--key-type": "int8"]))
+      for _ in 0..<2 { try run.prefill(150) }
+      let end = StressRun.failing(request) { () throws(StressError) in
+        try run.operate([StressSeason(.windows, hasWindow: true, mostSequences: 2)])
+      }
+      try end.outcome.get()
+      isRequested = end.isRequested
+      #expect(run.subject.window != nil && run.figures.steps == 1)
+      // The first questions ask for memory before anything is given up.
+      #expect(run.figures.refusals == 1 || request > 1)
+    }
+    #expect(request > 10)
+  }
+
+  @Test(
+    "memory that is refused at any time once there is a token does not end a run early",
+    arguments: [StressPreset.growth, .mixed, .forkStorm, .ragged])
+  func refusedOnce(preset: StressPreset) throws {
+    var (request, isRequested) = (0, true)
+    while isRequested {
+      request += 1
+      let run = try run(try options(preset, ["--steps": "3", "--context": "64"]))
+      let end = StressRun.failing(request) { () throws(StressError) in try run.run() }
+      isRequested = end.isRequested
+      guard case .failure(let error) = end.outcome else { continue }
+      #expect(error.isOutOfMemory && run.figures.tokensAppended == 0)
+    }
+    #expect(request > 10)
   }
 
   @Test("counts are those at the end, over all caches that the run went on in")

@@ -10,11 +10,10 @@ extension StressRun {
     let before = subject.cache.fingerprint(includingPages: true)
     var request = 1
     while true {
-      let faults = AllocationFaults(failing: request)
-      let outcome = AllocationFaults.$current.withValue(faults) { Result(catching: body) }
-      guard case .failure(let error) = outcome, error.isOutOfMemory,
-        faults.requestCount >= request
-      else { return try outcome.get() }
+      let (outcome, isRequested) = Self.failing(request, body)
+      guard case .failure(let error) = outcome, error.isOutOfMemory, isRequested else {
+        return try outcome.get()
+      }
       figures.faultsInjected += 1
       guard subject.cache.fingerprint(includingPages: true) == before else {
         throw .failed("request \(request) for memory was refused (\(error)), and the cache changed")
@@ -23,5 +22,13 @@ extension StressRun {
       figures.checksPassed += 2
       request += 1
     }
+  }
+  /// Does something, one of whose requests for memory fails; how it ends, and whether it comes to that request.
+  static func failing<Value>(
+    _ request: Int, _ body: () throws(StressError) -> Value
+  ) -> (outcome: Result<Value, StressError>, isRequested: Bool) {
+    let faults = AllocationFaults(failing: request)
+    let outcome = AllocationFaults.$current.withValue(faults) { Result(catching: body) }
+    return (outcome, faults.requestCount >= request)
   }
 }

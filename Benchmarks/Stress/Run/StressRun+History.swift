@@ -11,6 +11,14 @@ extension StressRun {
   ///
   /// Without memory for these there is no comparison.
   func compareHistory() throws(StressError) {
+    let first = subject.pairs.count
+    do throws(StressError) { try compareWithGrown() } catch {
+      guard error.isOutOfMemory else { throw error }
+    }
+    while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
+  }
+
+  private func compareWithGrown() throws(StressError) {
     let order = subject.pairs.indices.sorted {
       subject.pairs[$0].list.liveCount > subject.pairs[$1].list.liveCount
     }
@@ -19,23 +27,17 @@ extension StressRun {
     guard !history.isEmpty else { return }
     let first = subject.pairs.count
     let pageFill = subject.cache.statistics().pageFill
-    do throws(StressError) {
-      for (place, index) in history.enumerated() {
-        let list = subject.pairs[index].list
-        let shared = history[..<place].map { list.sharedPrefix(with: subject.pairs[$0].list) }
-        let most = shared.max() ?? 0
-        if most > 0, let parent = shared.firstIndex(of: most) {
-          try subject.fork(first + parent)
-          try subject.truncate(subject.pairs.count - 1, to: most)
-        } else {
-          try subject.add(startingAt: 0)
-        }
-        try append(list.liveCount - most, to: subject.pairs.count - 1)
+    for (place, index) in history.enumerated() {
+      let list = subject.pairs[index].list
+      let shared = history[..<place].map { list.sharedPrefix(with: subject.pairs[$0].list) }
+      let most = shared.max() ?? 0
+      if most > 0, let parent = shared.firstIndex(of: most) {
+        try subject.fork(first + parent)
+        try subject.truncate(subject.pairs.count - 1, to: most)
+      } else {
+        try subject.add(startingAt: 0)
       }
-    } catch {
-      guard error.isOutOfMemory else { throw error }
-      while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
-      return
+      try append(list.liveCount - most, to: subject.pairs.count - 1)
     }
     let grown = Array(first..<subject.pairs.count)
     var (times, bytes) = ([Samples(), Samples()], [0, 0])
@@ -52,7 +54,6 @@ extension StressRun {
     let speeds = [0, 1].map { Double(bytes[$0]) / times[$0].medianMilliseconds / 1e6 }
     figures.history = try describe(
       history, pageFill: pageFill, bytes: Double(bytes[0]) / Double(bytes[1]), speeds: speeds)
-    while subject.pairs.count > first { try subject.drop(subject.pairs.count - 1) }
   }
 
   private func describe(

@@ -12,11 +12,13 @@ extension StressRun {
   func operate(_ seasons: [StressSeason]) throws(StressError) {
     while !isOver {
       try checkInterrupt()
-      if figures.steps % StressSeason.length == 0 {
-        try begin(seasons[figures.steps / StressSeason.length % seasons.count])
-      }
+      let (season, step) = figures.steps.quotientAndRemainder(dividingBy: StressSeason.length)
+      // A season's beginning is part of its first operation: a replay up to that one comes to it too.
       figures.steps += 1
-      try attempt(season.mix.operation(at: random.uniform()))
+      if step == 0 {
+        try persist { () throws(StressError) in try begin(seasons[season % seasons.count]) }
+      }
+      try attempt(self.season.mix.operation(at: random.uniform()))
     }
   }
 
@@ -43,6 +45,16 @@ extension StressRun {
       if !subject.pairs.isEmpty { try dropOne(anyPair()) }
       return false
     }
+  }
+
+  /// Does something that the run cannot go on without: where memory ends, one sequence after the other is dropped for it.
+  ///
+  /// - Throws: ``StressError``, also where memory ends with all of them dropped.
+  func persist(_ body: () throws(StressError) -> Void) throws(StressError) {
+    while !subject.pairs.isEmpty {
+      if try attempt(body) { return }
+    }
+    try body()
   }
 
   func perform(_ operation: StressOperation) throws(StressError) {

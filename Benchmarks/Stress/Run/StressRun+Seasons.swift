@@ -18,11 +18,12 @@ extension StressRun {
   /// Goes on in another cache: whatever there is asks once more and is dropped.
   private func changeCache(window: Int?) throws(StressError) {
     try askAll()
+    // All that can be refused comes before anything is given up, so that it can be tried again.
+    let other = try anotherSubject(subject.options, window: window)
+    other.tokenCount = subject.tokenCount
     figures.takeLast(subject.cache.statistics())
     figures.drops += subject.pairs.count
     try expectEmptyAfterDrop()
-    let other = try anotherSubject(subject.options, window: window)
-    other.tokenCount = subject.tokenCount
     subject = other
   }
 

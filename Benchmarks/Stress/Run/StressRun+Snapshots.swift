@@ -85,9 +85,9 @@ extension StressRun {
         try attempt { () throws(StressError) in try perform(operation) }
       }
       // The record's answers take pages too; with all dropped they take none.
-      while !(try attempt { () throws(StressError) in
+      try persist { () throws(StressError) in
         try save(try subject.record(number: files.number + 1, cancellation), files)
-      }) {}
+      }
       do throws(BenchmarkError) { try report?("saved \(files.number)\n") } catch {
         throw .stopped(error)
       }

@@ -96,7 +96,7 @@ package final class StressRun {
       _ = try files()
       try operate(StressSeason.soak)
     }
-    try askAll()
+    try persist { () throws(StressError) in try askAll() }
     figures.take(subject.cache.statistics())
     if options.preset.comparesHistory { try compareHistory() }
     try dropAll()
