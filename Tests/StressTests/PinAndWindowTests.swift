@@ -135,6 +135,20 @@ struct PinAndWindowTests {
     #expect(StressError(AttentionError.cancelled) == .stopped(.interrupted))
   }
 
+  @Test("a refusal after which another sequence is not as it was is found")
+  func refusedChanges() throws {
+    let subject = try subject()
+    try subject.add(startingAt: 9)
+    let (cache, other, refusal) = (subject.cache, subject.pairs[1].id, CacheError.windowedLayer(0))
+    #expect(try !subject.edit(0, refusal: refusal) { () throws(CacheError) in throw refusal })
+    #expect(throws: StressError.self) {
+      try subject.edit(0, refusal: refusal) { () throws(CacheError) in
+        try cache.rebase(other, by: 5)
+        throw refusal
+      }
+    }
+  }
+
   @Test("a refusal that is missing is found")
   func missingRefusals() throws {
     let subject = try subject()

@@ -10,16 +10,20 @@ extension StressSubject {
 
   /// Does an operation on a sequence, or sees it refused as the list says that it must be.
   ///
-  /// - Returns: Whether it was done; otherwise the sequence is as it was.
-  private func edit(
+  /// - Returns: Whether it was done; otherwise the whole cache is as it was, but for the bytes of pages, which are not read.
+  func edit(
     _ index: Int, refusal: CacheError?, _ body: () throws(CacheError) -> Void
   ) throws(StressError) -> Bool {
     let number = pairs[index].number
+    let before = refusal.map { _ in cache.fingerprint(includingPages: false) }
     do throws(CacheError) { try body() } catch {
       guard error == refusal else {
         guard !StressError(error).isOutOfMemory else { throw StressError(error) }
         throw .failed(
           "sequence \(number): \(error); \(refusal.map { "expected: \($0)" } ?? "it was possible")")
+      }
+      guard cache.fingerprint(includingPages: false) == before else {
+        throw .failed("sequence \(number): refused (\(error)), and the cache changed")
       }
       try checkPages(of: pairs[index])
       return false
