@@ -149,6 +149,26 @@ struct PinAndWindowTests {
     }
   }
 
+  @Test("recent leaves the newest pages and pinned ones, and another page that goes is found")
+  func wrongPages() throws {
+    for (gone, policy) in [([0, 2], StressPolicy.recent), ([2], .recent), ([2], .heavyHitters)] {
+      let subject = try subject()
+      try subject.pin(70..<80, of: 0)
+      let before = try subject.pages(of: subject.pairs[0])
+      try subject.cache.evict(pages: gone, from: subject.pairs[0].id, layer: 0)
+      func follow() throws {
+        try subject.followEviction(
+          of: 0, from: before, to: before.count - gone.count, by: policy, gone: gone.count)
+      }
+      if policy == .recent, gone == [2] {
+        #expect(throws: StressError.self) { try follow() }
+      } else {
+        try follow()
+        try subject.checkBooks()
+      }
+    }
+  }
+
   @Test("a refusal that is missing is found")
   func missingRefusals() throws {
     let subject = try subject()

@@ -48,11 +48,11 @@ extension StressRun {
     let window = Int.random(in: max(longestContext / 4, 1)...longestContext / 2, using: &random)
     var isDone = false
     try timed("evict") { () throws(StressError) in
-      if let policy = season.policy.policy {
-        let count = max(window / PageLayout.slots, 1)
-        isDone = try subject.evict(index, to: count, by: policy) > 0
-      } else {
+      if season.policy == .sinks {
         isDone = try subject.keep(first: Self.sinks, last: window, of: index)
+      } else {
+        let count = max(window / PageLayout.slots, 1)
+        isDone = try subject.evict(index, to: count, by: season.policy) > 0
       }
     }
     if isDone { figures.evictions += 1 }

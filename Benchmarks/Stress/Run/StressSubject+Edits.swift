@@ -73,36 +73,53 @@ extension StressSubject {
   /// Evicts pages until there are so many, positions as they are; how many are gone.
   ///
   /// Those that are protected stay.
-  func evict(_ index: Int, to count: Int, by policy: EvictionPolicy) throws(StressError) -> Int {
-    let pair = pairs[index]
-    let before = try pages(of: pair)
+  ///
+  /// - Precondition: The policy is one of pages.
+  func evict(_ index: Int, to count: Int, by policy: StressPolicy) throws(StressError) -> Int {
+    guard let choice = policy.policy else { preconditionFailure("\(policy) evicts no pages") }
+    let id = pairs[index].id
+    let before = try pages(of: pairs[index])
     let gone = try StressError.wrapping { () throws(CacheError) in
-      try cache.evict(from: pair.id, layer: 0, to: count, by: policy)
+      try cache.evict(from: id, layer: 0, to: count, by: choice)
     }
+    try followEviction(of: index, from: before, to: count, by: policy, gone: gone)
+    return gone
+  }
+
+  /// Follows an eviction that has left `count` of these pages, or those that are protected: none of these may have gone.
+  ///
+  /// By `recent` just the oldest of the others have.
+  func followEviction(
+    of index: Int, from before: [CachedPage], to count: Int, by policy: StressPolicy, gone: Int
+  ) throws(StressError) {
+    let pair = pairs[index]
     let after = try pages(of: pair)
-    var protected = 0
-    for (number, page) in before.enumerated()
-    where number == before.count - 1 || pair.list.protects(page.tokens) {
-      protected += 1
+    let areProtected = before.indices.map {
+      $0 == before.count - 1 || pair.list.protects(before[$0].tokens)
     }
-    let wanted = min(before.count, max(count, protected))
+    let wanted = min(before.count, max(count, areProtected.count { $0 }))
     guard before.count - gone == after.count, after.count == wanted else {
       throw .failed("\(before.count) pages less \(gone) are \(after.count), wanted \(wanted)")
     }
     var kept = 0
+    var spared: Int?
     for (number, page) in before.enumerated() {
       if kept < after.count, after[kept].tokens == page.tokens {
         kept += 1
+        if !areProtected[number] { spared = spared ?? number }
         continue
       }
-      guard number < before.count - 1, !pair.list.protects(page.tokens) else {
+      let defect =
+        areProtected[number]
+        ? "it is protected"
+        : policy == .recent ? spared.map { "the older page \($0) is not" } : nil
+      if let defect {
         throw .failed(
-          "sequence \(pair.number): page \(number) with tokens \(page.tokens) is evicted, and it is protected"
+          "sequence \(pair.number): page \(number) with tokens \(page.tokens) is evicted, and \(defect)"
         )
       }
       pairs[index].list.evict(page.tokens)
     }
-    return gone
   }
 
   /// Pins tokens, after which the eviction of a page that is protected must be refused.
