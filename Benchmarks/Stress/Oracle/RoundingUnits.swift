@@ -25,7 +25,7 @@ struct RoundingUnits: Sendable {
   let valueRounding: Double
 
   /// f32 in a score: 16 roundings of a prepared query's channel, one of the caller's, two of the score, three of a
-  /// key turned once more, the exponential and its rescalings.
+  /// key turned once more, the exponential (of probabilities in bf16 their own unit holds its error) and its rescalings.
   static let score = 64 * Rounding.f32
   /// A leaf's sums of 2,048 slots are off by about √2,048 · 2⁻²⁴: four times that.
   static let sum = 4 * 2_048.0.squareRoot() * Rounding.f32
