@@ -150,35 +150,37 @@ struct AttentionBitsTests {
   func manyRows(_ instructionSet: InstructionSet, keyType: ElementType) throws {
     for (number, positions) in AttentionCase.Positions.allCases.enumerated() {
       for valueType in Set([keyType, AttentionFactors.types[number / 2 % 3]]) {
+        var example = AttentionCase(
+          instructionSet: instructionSet, keyType: keyType, valueType: valueType,
+          masking: [.causal, .softcap][number % 2], positions: positions,
+          group: [1, 2][number / 2 % 2], kvHeads: 1, keyWidth: [64, 128][number % 2],
+          valueWidth: [128, 64][number / 4 % 2], length: 700, base: 131_000, rows: 0,
+          bias: [nil, .perHead, .shared][number % 3], seed: 16)
+        // Scores that m follows late, and those of which nothing is a number.
+        example.planted = [
+          .init(part: .key, index: 400, channel: 3, number: 300),
+          .init(part: .query, index: 611, channel: 1, number: .nan),
+        ]
+        // One half of the rows then has a score of +∞, the other half one of −∞.
+        if number == 2 {
+          example.planted.append(.init(part: .key, index: 300, channel: 2, number: .infinity))
+        }
+        example.chosenTraits = ProcessorTraits(requests: .none, widensPages: false, dotsPairs: true)
+        let harness = try EngineHarness(example)
+        let sequence = try harness.fill(example, 600)
+        let again = try harness.fill(example, 600)
+        let alone = try (600..<697).map { token in
+          try harness.step([
+            HarnessRequest(sequence, example, tokens: token..<token + 1, rows: token..<token + 1)
+          ])[0]
+        }
         for requests in ProcessorTraits.Requests.allCases {
-          var example = AttentionCase(
-            instructionSet: instructionSet, keyType: keyType, valueType: valueType,
-            masking: [.causal, .softcap][number % 2], positions: positions,
-            group: [1, 2][number / 2 % 2], kvHeads: 1, keyWidth: [64, 128][number % 2],
-            valueWidth: [128, 64][number / 4 % 2], length: 700, base: 131_000, rows: 0,
-            bias: [nil, .perHead, .shared][number % 3], seed: 16)
           example.chosenTraits = ProcessorTraits(
             requests: requests, widensPages: false, dotsPairs: true)
-          // Scores that m follows late, and those of which nothing is a number.
-          example.planted = [
-            .init(part: .key, index: 400, channel: 3, number: 300),
-            .init(part: .query, index: 611, channel: 1, number: .nan),
-          ]
-          // One half of the rows then has a score of +∞, the other half one of −∞.
-          if number == 2 {
-            example.planted.append(.init(part: .key, index: 300, channel: 2, number: .infinity))
-          }
-          let harness = try EngineHarness(example)
-          let sequence = try harness.fill(example, 600)
-          let alone = try (600..<697).map { token in
-            try harness.step([
-              HarnessRequest(sequence, example, tokens: token..<token + 1, rows: token..<token + 1)
-            ])[0]
-          }
-          let again = try harness.fill(example, 600)
+          let asking = try EngineHarness(example, cache: harness.engine.cache)
           for count in [10, 13, 16, 20, 21, 26, 32, 36, 42, 97] {
             let rows = 600..<600 + count
-            let together = try harness.step(
+            let together = try asking.step(
               [HarnessRequest(again, example, tokens: rows, rows: rows)], commits: false)[0]
             var expected = AttentionResult(output: [], logSumExp: [])
             for row in alone[..<count] { expected.append(row) }
