@@ -4,7 +4,8 @@ import KernelTable
 // SAFETY: this module is pointers from end to end. Kernels check nothing: the plan, the slot writer and the
 // linear layer have checked every shape, address and length before a task reaches them.
 //
-// One file: in a debug build, which is not whole-module, a tile and what it inlines must stand together.
+// In a debug build, which is not whole-module, only what stands in one file is inlined: the tiles here keep their speed, those of
+// FullTiles.swift, which take most of a prefill, do not.
 
 typealias Vector = SIMD16<Float>
 typealias Pairs = SIMD16<UInt32>
