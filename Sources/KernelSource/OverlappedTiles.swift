@@ -27,7 +27,7 @@ func overlaps(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ tiles: Tiles)
     && tiles.rows <= largestTile
     && tiles.rows(of: tiles.count - 1) > 4 && blockBytes(page) == 16_384
     && page.turns == nil && page.keyCode.isNone && page.valueCode.isNone && page.ahead.next == 0
-    && page.jump == 0 && page.keyRows & 3 == 0 && task.pointee.outputStride & 63 == 0
+    && page.keyRows & 3 == 0 && task.pointee.outputStride & 63 == 0
     && isPaired == page.valueElement.isBFloat16 && (!isPaired || dotsPairs(task))
 }
 
@@ -81,14 +81,18 @@ func attendOverlapped(
   p.rightRowBytes = page.valueElement.isFloat16 ? 128 : 256
   p.count = isPaired ? 32 : 64
   p.resultStride = task.pointee.outputStride
+  let end = p.right + p.resultStride / 64 * p.count * p.rightRowBytes
   var channel = 0
   while channel < p.resultStride {
+    var ahead = page.ahead
+    // What is asked for beyond the end of the page lies in the next one.
+    if ahead.near != 0 && p.right + ahead.near >= end { ahead.near += page.jump }
     p.left = isPaired ? Raw(scratch.rounded) : Raw(scratch.scores)
     p.result = task.pointee.outputs + firstRow * p.resultStride + channel
     var tile = 0
     while tile < tiles.count {
       p.rows = tiles.rows(of: tile)
-      p.ahead = requests(page, page.ahead, tile, tiles, p.count * p.rightRowBytes)
+      p.ahead = requests(page, ahead, tile, tiles, p.count * p.rightRowBytes)
       multiplyOverlapped(p, page.valueElement, true, &due)
       if channel == 0 && tile == 0 {
         follow(task, scratch, entry, page, firstRow, tiles, tiles.count - 1, &due)

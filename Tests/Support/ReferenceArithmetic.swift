@@ -14,7 +14,7 @@
 /// each of a number no larger than |s| + slope·distance.
 ///
 /// **A weight** e^(s − m), m at most 8·ln 2 below the largest score M (`maximumSlack` of the kernels): the difference is rounded
-/// (u·max(M − s, 8·ln 2)), 2^x is off by 3u (8e-8 in the kernels' documentation, and the product before it), by 2,690u more where
+/// (u·max(M − s, 8·ln 2)), 2^x is off by 3u (with AVX-512 5.4e-8 for the polynomial, and u each for the table's number and the result; less elsewhere), by 2,690u more where
 /// it is rounded to bf16 (1.6e-4, a tangent at the nearest sixteenth), and every later rescaling of the state, at most one per 64 slots and
 /// 14 in the tree of leaves, by 3u and 2u for its difference and its product.
 ///

@@ -64,51 +64,20 @@ struct SoftmaxEdgeTests {
     "where probabilities are rounded to bf16, they are those of 2^x",
     .enabled(if: InstructionSet.avx512bf16.isAvailable))
   func roundedProbabilities() throws {
-    let heads = 64
-    let cache = try KVCache(
-      layers: [
-        LayerShape(
-          kvHeads: 1, keyWidth: 16, valueWidth: 16, keyType: .bfloat16, valueType: .bfloat16,
-          keyPositions: .none, retention: .everything)
-      ], stripes: [nil], memoryLimit: 1 << 24)
-    let engine = try AttentionEngine(
-      cache: cache, layers: [LayerAttention(queryHeads: heads, scale: 1)],
-      workers: Workers(count: 1), instructionSet: .avx512bf16,
-      traits: ProcessorTraits(requests: .none, widensPages: false, dotsPairs: true))
-    let sequence = try cache.makeSequence()
-    // One key of score 0 and one of score −y, whose values tell them apart.
-    var keys = [Float](repeating: 0, count: 32)
-    var values = keys
-    (keys[16], keys[17], keys[18]) = (-1, -1, -1)
-    (values[0], values[17]) = (1, 1)
+    var pair = try TwoKeys(.bfloat16, .avx512bf16)
     var different = 0
     var generator = SeededGenerator(seed: 43)
-    for start in 0..<2000 {
+    for _ in 0..<2000 {
       // y = a + b ÷ 2^8 + c ÷ 2^16, up to 20: all three parts are numbers of bf16, and scores are exact.
-      var queries = [Float](repeating: 0, count: heads * 16)
-      let exponents = (0..<heads).map { head in
-        let parts = [
+      let exponents = (0..<TwoKeys.heads).map { _ in
+        [
           Double(generator.next() % 20), Double(generator.next() % 256) / 256,
           Double(generator.next() % 256) / 65_536,
         ]
-        for (channel, part) in parts.enumerated() {
-          queries[head * 16 + channel] = Float(part / M_LOG2E)
-        }
-        return parts[0] + parts[1] + parts[2]
       }
-      try engine.begin([StepRequest(sequence, appending: start == 0 ? 2 : 0, querying: 1)])
-      if start == 0 { try engine.append(layer: 0, keys: keys.span, values: values.span) }
-      var output = [Float](repeating: .nan, count: heads * 16)
-      var logSumExp = [Float](repeating: .nan, count: heads)
-      var outputSpan = output.mutableSpan
-      var lseSpan = logSumExp.mutableSpan
-      _ = try engine.attend(
-        layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan)
-      engine.commit()
-      for (head, y) in exponents.enumerated() {
+      for (found, y) in zip(try pair.probabilities(exponents), exponents) {
         // 1 ÷ (1 + p) and p ÷ (1 + p): their quotient is off by 2⁻²³ at most, and numbers of bf16 lie 2⁻⁸ apart.
-        let found = output[head * 16 + 1] / output[head * 16]
-        let exact = exp2(-y)
+        let exact = exp2(-y.reduce(0, +))
         // A tangent at the nearest sixteenth is off by −1.6e-4 to 7.9e-5, its roundings by 3·2⁻²⁴: a tie that near may go either way.
         let allowed = [1 - 1.602e-4, 1 + 7.84e-5].map {
           Float(bitPattern: UInt32(SlotTwin.bfloat16(Float(exact * $0))) << 16)
@@ -117,5 +86,72 @@ struct SoftmaxEdgeTests {
       }
     }
     #expect(different == 0)
+  }
+
+  @Test(
+    "probabilities in f32 are those of 2^x",
+    arguments: InstructionSet.allCases.filter(\.isAvailable))
+  func probabilities(_ set: InstructionSet) throws {
+    var pair = try TwoKeys(.float32, set)
+    var worst = 0.0
+    var generator = SeededGenerator(seed: 44)
+    for _ in 0..<500 {
+      let exponents = (0..<TwoKeys.heads).map { _ in [Double(generator.next() % 65_536) / 65_536] }
+      for (found, y) in zip(try pair.probabilities(exponents), exponents) {
+        let exact = exp2(-y[0])
+        worst = max(worst, abs(Double(found) / exact - 1))
+      }
+    }
+    // In units of 2⁻²⁴: 3 for 2^x (`ReferenceArithmetic`); the query's division, its scale, the product with log2 e and that constant move a
+    // score of at most 1 by 4, so 2^−y by 4·ln 2; both outputs and their quotient round by 1 each, and 1 ÷ ℓ cancels.
+    #expect(worst <= 9 * 0x1p-24)
+  }
+}
+
+/// A key of score 0 and one of score −y, whose values tell them apart.
+private struct TwoKeys {
+  static let heads = 64
+  let engine: AttentionEngine
+  let sequence: SequenceID
+  var isFilled = false
+
+  init(_ type: ElementType, _ instructionSet: InstructionSet) throws {
+    let cache = try KVCache(
+      layers: [
+        LayerShape(
+          kvHeads: 1, keyWidth: 16, valueWidth: 16, keyType: type, valueType: type,
+          keyPositions: .none, retention: .everything)
+      ], stripes: [nil], memoryLimit: 1 << 24)
+    engine = try AttentionEngine(
+      cache: cache, layers: [LayerAttention(queryHeads: Self.heads, scale: 1)],
+      workers: Workers(count: 1), instructionSet: instructionSet,
+      traits: ProcessorTraits(requests: .none, widensPages: false, dotsPairs: true))
+    sequence = try cache.makeSequence()
+  }
+
+  /// For each head, p of the second key, y being the sum of at most three parts, over that of the first one.
+  mutating func probabilities(_ exponents: [[Double]]) throws -> [Float] {
+    var queries = [Float](repeating: 0, count: Self.heads * 16)
+    for (head, parts) in exponents.enumerated() {
+      for (channel, part) in parts.enumerated() {
+        queries[head * 16 + channel] = Float(part / M_LOG2E)
+      }
+    }
+    try engine.begin([StepRequest(sequence, appending: isFilled ? 0 : 2, querying: 1)])
+    if !isFilled {
+      var keys = [Float](repeating: 0, count: 32)
+      var values = keys
+      (keys[16], keys[17], keys[18]) = (-1, -1, -1)
+      (values[0], values[17]) = (1, 1)
+      try engine.append(layer: 0, keys: keys.span, values: values.span)
+      isFilled = true
+    }
+    var output = [Float](repeating: .nan, count: Self.heads * 16)
+    var logSumExp = [Float](repeating: .nan, count: Self.heads)
+    var outputSpan = output.mutableSpan
+    var lseSpan = logSumExp.mutableSpan
+    _ = try engine.attend(layer: 0, queries: queries.span, into: &outputSpan, logSumExp: &lseSpan)
+    engine.commit()
+    return (0..<Self.heads).map { output[$0 * 16 + 1] / output[$0 * 16] }
   }
 }
