@@ -17,7 +17,7 @@ public struct DecoderInput: Sendable, Equatable {
 /// Runs a model over the sequences of a cache of its own.
 ///
 /// Used by one thread at a time; the work inside a call is shared among the workers. The result of a row depends on
-/// its sequence alone: not on the batch or the workers, to the last bit, and not on chunks up to 4,096 tokens unless the
+/// its sequence alone: not on the batch or the workers, to the last bit, and not on chunks up to 8,192 tokens unless the
 /// cache is quantised: a step reads its own tokens before they are.
 public final class Decoder {
   /// The weights.

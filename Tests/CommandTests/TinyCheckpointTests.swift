@@ -30,7 +30,7 @@ struct TinyCheckpointTests {
     let attention = try compare(name, length, ["--alibi-epsilon", "1e-7"])
     #expect(attention.keyValueBytesRead > 0)
     #expect(attention.skippedMassBound <= Double(Float(1e-7)))
-    // The steepest head halves a key's weight at least every other token: at 4,096 tokens, eight leaves, most are dark.
+    // The steepest head halves a key's weight at least every other token: at 4,096 tokens, four leaves, most are dark.
     #expect((attention.keyValueBytesSkipped > 0) == (length == 4096))
     #expect((attention.skippedMassBound > 0) == (length == 4096))
   }

@@ -40,7 +40,7 @@ struct TurnTests {
       let first = try await stream.collected(1)
       #expect(await session.readCount == wanted.count)
       #expect(await session.figures.promptTokens == wanted.count - readBefore)
-      // Bit for bit: up to 64 entries the order of summation does not depend on how the tokens came in.
+      // Bit for bit: up to 128 entries the order of summation does not depend on how the tokens came in.
       let fresh = try await freshLogits(wanted)
       #expect(await session.latestLogits == fresh)
 

@@ -60,11 +60,11 @@ struct PageLayoutTests {
     }
   }
 
-  @Test("leaves hold 8 entries while at most 64 are live, 16 while at most 128 are, 32 beyond")
+  @Test("leaves hold 16 entries while at most 128 are live, 32 beyond")
   func leaves() {
     #expect(
       [0, 1, 64, 65, 128, 129, 4_096].map(SummationOrder.leafEntries(liveEntries:))
-        == [8, 8, 8, 16, 16, 32, 32])
+        == [16, 16, 16, 16, 16, 32, 32])
   }
 
   private func extents(to end: Int, from start: Int, largest: Int) -> [Int] {

@@ -185,7 +185,7 @@ struct ForkBitsTests {
       keyWidth: 16, valueWidth: 16, length: 20_000, base: 1000 * number, rows: 1, seed: 41)
     example.keyDeviation = 0.5
     try compare(
-      example, prefix: number % 3 == 0 ? 8_900 : 300 + 517 * number, rows: 1,
+      example, prefix: number % 3 == 0 ? 8_900 : 800 + 517 * number, rows: 1,
       seed: 100 + UInt64(number))
   }
 

@@ -91,7 +91,7 @@ struct HorizonTests {
   /// Kinds with more than one leaf, of each size of leaves.
   static let kinds: [AttentionCase] = AttentionFactors.instructionSets.enumerated().flatMap {
     number, set in
-    [(1000, 1), (1700, 9), (1700, 130), (5_000, 9), (5_000, 70), (9_000, 1), (9_000, 70)].map {
+    [(1300, 1), (1700, 9), (1700, 130), (5_000, 9), (5_000, 70), (9_000, 1), (9_000, 70)].map {
       length, rows in
       AttentionCase(
         instructionSet: set, keyType: AttentionFactors.types[(number + rows) % 3],
@@ -248,7 +248,9 @@ struct HorizonTests {
   func aligned(setting: (slope: Double, epsilon: Float), rows: Int) throws {
     let (slope, epsilon) = setting
     let width = 32
-    let length = 2_560
+    let length = 5_120
+    // Sixteen entries make a leaf.
+    let leaf = 1_024
     let shape = LayerShape(
       kvHeads: 1, keyWidth: width, keyType: .float32, valueType: .float32, keyPositions: .none)
     let cache = try KVCache(layers: [shape], stripes: [nil], memoryLimit: 1 << 26)
@@ -262,11 +264,11 @@ struct HorizonTests {
     let (dense, _) = try Self.attend(engine, keys, values, rows: rows, abandons: false)
     #expect(dense.allSatisfy { ($0 - 1).magnitude < 1e-5 })
     engine.abandon()
-    // Which leaves the row leaves out shows in the report: 512 slots each, of 256 bytes.
+    // Which leaves the row leaves out shows in the report: slots of 256 bytes.
     try engine.begin([StepRequest(sequence, appending: length, querying: rows)])
     let (_, report) = try Self.attend(engine, keys, values, rows: rows, abandons: true)
     let skipped = report.keyValueBytesSkipped / (2 * 4 * width)
-    #expect(skipped > 0 && skipped % 512 == 0)
+    #expect(skipped > 0 && skipped % leaf == 0)
     // In Double: masses by distance from the newest row, the score itself being the same everywhere.
     func mass(_ positions: Range<Int>, from row: Int) -> Double {
       positions.reduce(0.0) { $0 + exp(-slope * Double(row - $1)) }
@@ -278,12 +280,12 @@ struct HorizonTests {
     // The oldest row's bound is the largest, and what it leaves out the others leave out too. It compares with the
     // reference leaf, not the whole mass, sums to infinity, and adds 2⁻⁶ for rounding.
     let oldest = length - rows
-    let reference = mass(length - 512..<oldest + 1, from: oldest)
+    let reference = mass(length - leaf..<oldest + 1, from: oldest)
     let tail = 1 - exp(-slope * Double(skipped))
     #expect(bound * tail <= 1.02 * mass(0..<skipped, from: oldest) / reference)
     // One more leaf would have been too much for it.
-    let more = mass(0..<skipped + 512, from: oldest) / reference
-    if skipped + 512 < length - 512 { #expect(more * 1.02 / tail >= Double(epsilon)) }
+    let more = mass(0..<skipped + leaf, from: oldest) / reference
+    if skipped + leaf < length - leaf { #expect(more * 1.02 / tail >= Double(epsilon)) }
 
     for token in 0..<skipped * width { values[token] = -1 }
     try engine.begin([StepRequest(sequence, appending: length, querying: rows)])
@@ -319,7 +321,7 @@ struct HorizonTests {
     let plain = try Runs(example, slopes: slopes)
     let (_, without) = try plain.result(1e-7)
     #expect(without.keyValueBytesSkipped > without.keyValueBytesRead)
-    // Token 700 of KV head 1: leaf 1 of 0...9, 4,299 positions before the newest. 2,000·400 ÷ √32 is far above
+    // Token 700 of KV head 1: leaf 0 of 0...4, 4,299 positions before the newest. 2,000·400 ÷ √32 is far above
     // 0.1·4,300, and the key's value 3 in one channel is what the row then gives.
     example.planted = [
       AttentionCase.Planted(part: .key, index: 700, channel: 32 + 5, number: kind.size),
@@ -349,14 +351,14 @@ struct HorizonTests {
   func notFinite(isKey: Bool, number: Float) throws {
     var example = AttentionCase(
       instructionSet: .detected, keyType: .float16, valueType: .float16, positions: .alibi,
-      kvHeads: 2, keyWidth: 32, valueWidth: 32, length: 3_000, rows: 1, seed: 78)
+      kvHeads: 2, keyWidth: 32, valueWidth: 32, length: 6_000, rows: 1, seed: 78)
     example.planted = [
       AttentionCase.Planted(part: isKey ? .key : .value, index: 100, channel: 40, number: number)
     ]
     let runs = try Runs(example, slopes: [0.2, 0.2])
     let (result, report) = try runs.result(1e-7)
-    // Six leaves of 512 tokens: KV head 0 reads the newest alone, KV head 1 all.
-    #expect(report.keyValueBytesSkipped == 5 * 8 * 64 * 128)
+    // Six leaves of 1,024 tokens: KV head 0 reads the newest alone, KV head 1 all.
+    #expect(report.keyValueBytesSkipped == 5 * 16 * 64 * 128)
     let (dense, _) = try runs.result(0)
     let finite = [0, 1].map { result.output($0).filter { $0.isFinite }.count }
     #expect(finite == [0, 1].map { dense.output($0).filter { $0.isFinite }.count })

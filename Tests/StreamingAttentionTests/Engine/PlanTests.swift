@@ -100,8 +100,8 @@ struct PlanTests {
 
   @Test("cuts a single long decode finely enough for all workers")
   func decode() throws {
-    // Eight leaves of 512 tokens for each of three KV heads.
-    let shared = try Self.plan([(3999, 1, 1)], workerCount: 4)
+    // Eight leaves of 1,024 tokens for each of three KV heads.
+    let shared = try Self.plan([(7_999, 1, 1)], workerCount: 4)
     #expect(shared.tiles.count == 24)
     // One for each join of two of a head's eight tiles.
     #expect(shared.counterCount == 3 * 7)
