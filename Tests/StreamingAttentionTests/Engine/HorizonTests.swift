@@ -91,7 +91,7 @@ struct HorizonTests {
   /// Kinds with more than one leaf, of each size of leaves.
   static let kinds: [AttentionCase] = AttentionFactors.instructionSets.enumerated().flatMap {
     number, set in
-    [(1300, 1), (1700, 9), (1700, 130), (5_000, 9), (5_000, 70), (9_000, 1), (9_000, 70)].map {
+    [(1800, 1), (1700, 9), (1700, 130), (5_000, 9), (5_000, 70), (9_000, 1), (9_000, 70)].map {
       length, rows in
       AttentionCase(
         instructionSet: set, keyType: AttentionFactors.types[(number + rows) % 3],
