@@ -34,7 +34,7 @@ class Engine:
 class Bar:
     """What ours must reach: a multiple of the fastest peer's speed.
 
-    Of all peers, or of those whose name begins with `peer`.
+    Of all peers, or of those whose name, cache type included, begins with `peer`.
     """
 
     ratio: float
@@ -179,6 +179,7 @@ def comparisons(threads):
         ("ik_llama.cpp", "q8_KV"),
         ("OpenVINO GenAI", "f16"),
         ("llama.cpp", "f16"),
+        ("llama.cpp", "q8_0"),
     ]
     for name, depth, decode_bar, prefill_bar in [
         ("model-0", 0, Bar(1.15, ()), Bar(1.05, ("bf16",))),
@@ -194,7 +195,10 @@ def comparisons(threads):
         types = "f16,bf16"
         if depth == 131072:
             types += ",int8,int4"
-            bars["decode"] += (Bar(6, ("int8",), "ik_llama.cpp"),)
+            bars["decode"] += (
+                Bar(6, ("int8",), "ik_llama.cpp"),
+                Bar(9, ("int8",), "llama.cpp q8_0"),
+            )
         engines = model_engines(depth, 512, threads, caches)
         result.append(Comparison(name, operations, depth, 512, True, engines, bars, types))
     return result

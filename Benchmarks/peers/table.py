@@ -107,7 +107,7 @@ def verdicts(bars, rows, read_limit):
     """A line for every bar, and type where it names some."""
     for bar, key_type in [(bar, name) for bar in bars for name in bar.types or (None,)]:
         ours = [row for row in rows if row.is_ours and key_type in (None, row.key[2])]
-        peers = [row for row in rows if not row.is_ours and row.key[0].startswith(bar.peer)]
+        peers = [row for row in rows if not row.is_ours and name_of(row.key).startswith(bar.peer)]
         if not ours or not peers:
             continue
         fastest = min(peers, key=lambda row: row.milliseconds)

@@ -266,7 +266,7 @@ def prefill(records, machine):
 def append(records, machine):
     """What one more token costs a layer of the cache, over context, by type and encoding.
 
-    A step goes through all layers, and the longer the context, the fewer there are.
+    A step goes through all layers.
     """
     for (shape, machinery), own in groups(records, shape_of, machinery_of).items():
         colours = colour_map(ordered(map(type_of, own), KNOWN_TYPES), KNOWN_TYPES)

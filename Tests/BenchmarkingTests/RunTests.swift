@@ -54,7 +54,8 @@ struct RunTests {
 
   @Test(
     "keys turned in the tile give the planted answer, and the damage of one is found",
-    arguments: ["in-tile", "old-epoch"], InstructionSet.allCases.filter(\.isAvailable))
+    arguments: ["in-tile", "old-epoch", "half-old-epoch"],
+    InstructionSet.allCases.filter(\.isAvailable))
   func keyRotation(rotation: String, instructionSet: InstructionSet) throws {
     let values = [
       "--instruction-set": instructionSet.rawValue, "--position": "rope,rope+alibi",

@@ -8,11 +8,18 @@ package enum FilledRotation: String, Sendable, CaseIterable {
   case inTile = "in-tile"
   /// All pages but the newest turned by the frequencies of an epoch before that of the queries.
   case oldEpoch = "old-epoch"
+  /// The older half of the pages turned so.
+  case halfOldEpoch = "half-old-epoch"
 
   /// Counts of epochs whose frequencies the engine has to know.
-  var epochCount: Int { self == .oldEpoch ? 2 : 1 }
+  var epochCount: Int { self == .oldEpoch || self == .halfOldEpoch ? 2 : 1 }
 
-  /// The state of a sequence when it begins, and once its newest page does.
+  /// How many slots of a sequence, the newest ones, are stored in its last state.
+  func newestSlots(of filled: Int) -> Int {
+    self == .halfOldEpoch ? max(filled / 2, PageLayout.slots) : PageLayout.slots
+  }
+
+  /// The state of a sequence when it begins, and once its newest slots do.
   var first: SequenceRotation {
     SequenceRotation(epoch: 1, keys: self == .inTile ? .whenRead : .whenStored)
   }

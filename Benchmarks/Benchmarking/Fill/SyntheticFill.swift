@@ -128,8 +128,12 @@ package final class SyntheticFill {
     }
     while remaining.contains(where: { $0 > 0 }) {
       var requests: [SlotRequest] = []
-      for index in sequences.indices where (1...PageLayout.slots).contains(remaining[index]) {
-        try turn(ids[index], options.rotation.last)
+      for index in sequences.indices {
+        let newest = options.rotation.newestSlots(of: sequences[index].filled)
+        // Once, with the first page of them.
+        if (newest - PageLayout.slots + 1...newest).contains(remaining[index]) {
+          try turn(ids[index], options.rotation.last)
+        }
       }
       for index in sequences.indices where remaining[index] > 0 {
         let count = min(remaining[index], PageLayout.slots)

@@ -2,21 +2,33 @@ import StreamingAttention
 
 extension BenchmarkRun {
   /// More layers than a small model has only make the step longer.
-  private static let appendedLayers = 32
+  private static let mostAppendedLayers = 32
+
+  /// Layers of every context: as many as the longest takes, so that steps can be compared.
+  private func appendedLayers(_ types: StoredTypes) -> Int {
+    let bytes = options.contexts.map {
+      AttentionWork(shape: options.shape, types: types, context: $0, rows: 1).bytes
+    }
+    let plan = CyclePlan(
+      layerBytes: bytes.max() ?? 1, cacheBytes: machine.lastLevelCacheBytes,
+      availableBytes: fillableBytes)
+    return min(plan.layers, Self.mostAppendedLayers)
+  }
 
   /// `append`: steps of one token that a filled cache grows by, in all layers; what grew is checked at the end.
   func measureAppend() throws(BenchmarkError) {
     for set in options.instructionSets { _ = try limits(set) }
     let repeats = options.repeats ?? BenchmarkOptions.appendedTokens
-    for context in options.contexts {
-      for types in options.types {
+    for types in options.types {
+      let layers = appendedLayers(types)
+      for context in options.contexts {
         for set in options.instructionSets {
           for threads in options.threads {
             for position in appendedPositions {
               try checkInterrupt()
               let cache = try filledCache(
                 types, context, rows: 1, position: position, appended: repeats,
-                most: Self.appendedLayers)
+                most: layers)
               try measureAppend(
                 cache, position, repeats: repeats, workers: workers(threads), set: set)
             }

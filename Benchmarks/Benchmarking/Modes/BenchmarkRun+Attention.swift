@@ -31,14 +31,16 @@ extension BenchmarkRun {
     options.mode == .decode ? 1 : options.queryLengths.reduce(1) { max($0, $1) }
   }
 
-  /// A new cache with planted keys, as many layers as the caches of the CPU ask for.
+  /// Bytes that a cache may take; a tenth stays free for queries, outputs and what else the machine does.
+  var fillableBytes: Int { (Topology.availableMemoryBytes ?? 1 << 32) / 10 * 9 }
+
+  /// A new cache with planted keys, as many layers as the caches of the CPU ask for, `most` at most.
   func filledCache(
     _ types: StoredTypes, _ context: ContextMix, rows: Int,
     position: PositionKind = .rope, appended: Int = 0, most: Int = .max
   ) throws(BenchmarkError) -> FilledCache {
     let work = AttentionWork(shape: options.shape, types: types, context: context, rows: rows)
-    // A tenth stays free for queries, outputs and what else the machine does.
-    let available = (Topology.availableMemoryBytes ?? 1 << 32) / 10 * 9
+    let available = fillableBytes
     var cycle = CyclePlan(
       layerBytes: work.bytes, cacheBytes: machine.lastLevelCacheBytes, availableBytes: available)
     let grown = AttentionWork(

@@ -62,8 +62,8 @@ extension BenchmarkOptions {
         name: "--key-rotation", value: "KIND",
         help:
           "How rotary keys are stored. stored: turned. in-tile: unturned, and turned by the tile that reads "
-          + "them. old-epoch: turned by frequencies that the queries no longer have. Unless keys are plain, only "
-          + "positions with rope can be checked then. Default: stored."),
+          + "them. old-epoch: turned by frequencies that the queries no longer have; half-old-epoch: the older half of them. "
+          + "Unless keys are plain, only positions with rope can be checked then. Default: stored."),
       DriverOption(
         name: "--repeat", value: "N",
         help:
