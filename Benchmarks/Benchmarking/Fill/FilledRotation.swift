@@ -14,9 +14,10 @@ package enum FilledRotation: String, Sendable, CaseIterable {
   /// Counts of epochs whose frequencies the engine has to know.
   var epochCount: Int { self == .oldEpoch || self == .halfOldEpoch ? 2 : 1 }
 
-  /// How many slots of a sequence, the newest ones, are stored in its last state.
-  func newestSlots(of filled: Int) -> Int {
-    self == .halfOldEpoch ? max(filled / 2, PageLayout.slots) : PageLayout.slots
+  /// The slot from which on the pages of a sequence belong to its last state: that of the newest one, or the middle.
+  func firstOfLast(filled: Int) -> Int {
+    let first = self == .halfOldEpoch ? filled / 2 : max(filled - 1, 0)
+    return first / PageLayout.slots * PageLayout.slots
   }
 
   /// The state of a sequence when it begins, and once its newest slots do.

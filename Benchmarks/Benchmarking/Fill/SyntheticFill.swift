@@ -128,10 +128,9 @@ package final class SyntheticFill {
     }
     while remaining.contains(where: { $0 > 0 }) {
       var requests: [SlotRequest] = []
-      for index in sequences.indices {
-        let newest = options.rotation.newestSlots(of: sequences[index].filled)
-        // Once, with the first page of them.
-        if (newest - PageLayout.slots + 1...newest).contains(remaining[index]) {
+      for index in sequences.indices where remaining[index] > 0 {
+        let filled = sequences[index].filled
+        if filled - remaining[index] == options.rotation.firstOfLast(filled: filled) {
           try turn(ids[index], options.rotation.last)
         }
       }

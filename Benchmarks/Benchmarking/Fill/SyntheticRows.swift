@@ -37,8 +37,8 @@ struct SyntheticRows: Sendable {
 
   /// The epoch of a token's page; 0 where its key is stored unturned.
   func keyEpoch(ofToken token: Int, sequence: Int) -> Int {
-    let newest = max(sequences[sequence].filled - 1, 0) / PageLayout.slots * PageLayout.slots
-    let state = token < newest ? rotation.first : rotation.last
+    let first = rotation.firstOfLast(filled: sequences[sequence].filled)
+    let state = token < first ? rotation.first : rotation.last
     return state.keys == .whenRead ? 0 : state.epoch
   }
 
