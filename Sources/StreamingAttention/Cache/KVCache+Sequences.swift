@@ -30,6 +30,8 @@ extension KVCache {
 
   /// Drops a sequence and gives its memory back.
   ///
+  /// With the last one, engines give back what they keep for their steps (``AttentionEngine/releaseScratch()``).
+  ///
   /// - Throws: ``CacheError/unknownSequence(_:)``, or ``CacheError/stepInProgress``.
   public func drop(_ sequence: SequenceID) throws(CacheError) {
     let state = try state(of: sequence)
@@ -37,6 +39,7 @@ extension KVCache {
     for table in state.tables { table.removeAll(to: &budget) }
     sequences[sequence.index] = nil
     freeIndices.append(sequence.index)
+    if sequenceCount == 0 { releaseScratch() }
   }
 
   /// Committed tokens of a sequence.

@@ -31,6 +31,8 @@ public final class KVCache {
   var counters = CacheCounters()
   var rewriter: PageRewriter
   var isStepInProgress = false
+  /// The engines of the cache.
+  private var scratchOwners: [WeakScratchOwner] = []
 
   /// An empty cache; page memory is committed as sequences grow.
   ///
@@ -102,6 +104,20 @@ public final class KVCache {
     rewriter = PageRewriter(layers: layers)
     budget.arenas = pools.flatMap { $0.arenas.joined() }
     for pool in pools { pool.owner = self }
+  }
+
+  /// KV heads of the layer that has most.
+  var largestHeadCount: Int { layers.reduce(0) { max($0, $1.kvHeads) } }
+
+  /// From now on `owner` gives its memory back when the last sequence is dropped.
+  func add(_ owner: any ScratchOwner) {
+    scratchOwners.removeAll { $0.owner == nil }
+    scratchOwners.append(WeakScratchOwner(owner: owner))
+  }
+
+  /// Lets every engine give back what it keeps for its steps.
+  func releaseScratch() {
+    for reference in scratchOwners { reference.owner?.releaseScratch() }
   }
 
   // MARK: Memory

@@ -8,7 +8,8 @@ import KernelTable
 /// number of workers, not on what else is in the step.
 ///
 /// An engine and its cache are used by one thread at a time; the work inside a call is spread over
-/// ``Workers``. `attend` allocates nothing and takes no lock.
+/// ``Workers``. `attend` allocates nothing and takes no lock. What steps need beside the cache is kept from one to the next
+/// (``releaseScratch()``).
 @safe public final class AttentionEngine {
   /// The keys and values.
   public let cache: KVCache
@@ -87,10 +88,9 @@ import KernelTable
     sinks = try GrowingBuffer()
     plan = try Plan()
     unsafe pages = try GrowingBuffer()
-    try unsafe pages.reserveCapacity(cache.layers.reduce(0) { max($0, $1.kvHeads) })
+    try unsafe pages.reserveCapacity(cache.largestHeadCount)
     states = try GrowingBuffer()
-    horizon = try HorizonWorkspace(
-      largestHeadCount: cache.layers.reduce(0) { max($0, $1.kvHeads) })
+    horizon = try HorizonWorkspace(largestHeadCount: cache.largestHeadCount)
     noted = try NotedAttention()
     scratch = try GrowingBuffer()
 
@@ -142,6 +142,7 @@ import KernelTable
     self.shapes = shapes
     self.turns = turns
     plan.followsLength = turns.contains { $0.embeddings.contains(where: \.followsLength) }
+    cache.add(self)
     // What the cache needs to quantise pages, and to write keys anew.
     cache.rewriter.kernels = kernels
     cache.rewriter.coder.workers = workers

@@ -23,6 +23,9 @@ import Memory
   /// The first element; valid until the next growth.
   var baseAddress: UnsafeMutablePointer<Element> { unsafe storage.baseAddress }
 
+  /// Values that there is room for.
+  var capacity: Int { storage.count }
+
   mutating func removeAll() { count = 0 }
 
   /// Makes room for `newCount` values whose contents are not kept.
@@ -41,7 +44,7 @@ import Memory
 
   /// Appends within capacity reserved before.
   mutating func appendReserved(_ element: Element) {
-    precondition(count < storage.count)
+    precondition(count < capacity)
     // SAFETY: checked above.
     unsafe storage.baseAddress[count] = element
     count += 1
@@ -79,8 +82,8 @@ import Memory
   }
 
   private mutating func grow(to needed: Int) throws(AttentionError) {
-    if needed <= storage.count { return }
-    let larger = try Self.allocate(max(needed, 2 * storage.count))
+    if needed <= capacity { return }
+    let larger = try Self.allocate(max(needed, 2 * capacity))
     // SAFETY: `larger` holds more than `count` values, and the two buffers are distinct.
     unsafe larger.baseAddress.update(from: storage.baseAddress, count: count)
     storage = larger
