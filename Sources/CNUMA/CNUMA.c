@@ -22,7 +22,15 @@ _Static_assert(MPOL_BIND == ATTENTION_MPOL_BIND, "mode of libnuma");
 
 #if defined(__GLIBC__)
 #include <malloc.h>
-void attention_release_freed(void) { malloc_trim(0); }
+void attention_release_freed(void) {
+  malloc_trim(0);
+  // What is free at the top of an arena other than the main one goes with a larger block that is freed in it, once it is above a
+  // threshold, which has grown with the blocks freed so far.
+  mallopt(M_TRIM_THRESHOLD, 0);
+  void *volatile block = malloc(100 << 10);
+  free(block);
+  mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
 #else
 void attention_release_freed(void) {}
 #endif

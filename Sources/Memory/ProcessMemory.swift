@@ -8,7 +8,7 @@ package enum ProcessMemory {
   /// The most that was ever resident; nil where the system does not say.
   package static var peakResidentBytes: Int? { bytes("VmHWM") }
 
-  /// Gives what the program has freed back to the system, which `malloc` may keep for later.
+  /// Gives what the program has freed back to the system, which `malloc` may keep for later; all but the top of other threads' arenas.
   package static func releaseFreed() { attention_release_freed() }
 
   private static func bytes(_ field: String) -> Int? {

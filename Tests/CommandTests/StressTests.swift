@@ -156,6 +156,21 @@ struct StressTests {
       try #require(object["residentBytes"] as? Int) <= object["peakResidentBytes"] as? Int ?? 0)
   }
 
+  @Test(
+    "the process gives back what many sequences or wide heads have taken",
+    arguments: [
+      ["--sequences", "64"], small + ["--sequences", "300"],
+      ["--layers", "1", "--head-dimension", "1024"],
+    ])
+  func residentOfLargeSteps(words: [String]) throws {
+    let object = try object(
+      try Attend.run(["stress", "growth", "--context", "1K", "--json"] + words))
+    let start = try #require(object["residentBytesAtStart"] as? Int)
+    let after = try #require(object["residentBytesAfterDrop"] as? Int)
+    // The cache's tables are small here, so that they need not be left out.
+    #expect(after - start <= 16 << 20, "\(words)")
+  }
+
   @Test("an interrupt ends with what was done so far and 130")
   func interrupt() throws {
     let process = try Attend.start(["stress", "ragged", "--minutes", "10", "--json"] + Self.small)

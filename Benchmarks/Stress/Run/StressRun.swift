@@ -170,8 +170,8 @@ package final class StressRun {
   /// Memory of the process must be what it was at the start, but for the times that the run keeps, the cache's tables, which
   /// stay as long as they were, and 16 MiB.
   ///
-  /// Those are the engine's scratch, the program's own code as it comes to be used, and what `malloc` cannot give back because
-  /// something small still lies above it.
+  /// Those are the program's own code as it comes to be used, and what `malloc` cannot give back because something small still
+  /// lies above it.
   private func checkResident() throws(StressError) {
     subject.releaseRows()
     ProcessMemory.releaseFreed()

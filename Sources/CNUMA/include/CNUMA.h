@@ -53,5 +53,6 @@ static inline void attention_pause(void) {
 #endif
 }
 
-/// Gives what was freed and malloc keeps for later back to the system; nothing where the C library cannot.
+/// Gives what was freed and malloc keeps for later back to the system, all but the top of other threads' arenas; nothing where the C
+/// library cannot.
 void attention_release_freed(void);
