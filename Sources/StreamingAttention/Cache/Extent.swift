@@ -8,6 +8,8 @@ struct Extent: BitwiseCopyable {
   var livePages: Int32
   /// Index into the nodes of the placement.
   var node: Int32
+  /// One of its live page sets, from which the others follow; −1 for none.
+  var firstSet: Int32 = -1
   /// Whether it is a sequence's newest; one that is not is freed with its last live page.
   var isOpen: Bool
   /// Whether its pages are for codes.

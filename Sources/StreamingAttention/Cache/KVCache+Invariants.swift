@@ -151,6 +151,18 @@ extension PagePool {
       {
         defects.append("extent \(number): \(extent), live \(live[number])")
       }
+      var (listed, count, previous) = (extent.firstSet, Int32(0), Int32(-1))
+      while listed >= 0, count < live[number] {
+        let set = sets[Int(listed)]
+        if set.referenceCount == 0 || Int(set.extent) != number || set.previousInExtent != previous
+        {
+          defects.append("extent \(number): lists page set \(listed), \(set)")
+        }
+        (listed, count, previous) = (set.nextInExtent, count + 1, listed)
+      }
+      if listed >= 0 || count != live[number] {
+        defects.append("extent \(number): lists another number of page sets than \(live[number])")
+      }
       if extent.isOpen != open.contains(Int32(number)) {
         defects.append("extent \(number): open \(extent.isOpen)")
       }

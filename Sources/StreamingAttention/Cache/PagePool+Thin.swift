@@ -98,9 +98,10 @@ extension PagePool {
   /// The live page sets of an extent by their places; −1 for none.
   private func liveSets(in extent: Int) -> InlineArray<32, Int32> {
     var found = InlineArray<32, Int32>(repeating: -1)
-    for number in 0..<setNumbers.count
-    where sets[number].referenceCount > 0 && Int(sets[number].extent) == extent {
-      found[Int(sets[number].indexInExtent)] = Int32(number)
+    var number = extents[extent].firstSet
+    while number >= 0 {
+      found[Int(sets[Int(number)].indexInExtent)] = number
+      number = sets[Int(number)].nextInExtent
     }
     return found
   }
@@ -124,8 +125,10 @@ extension PagePool {
         }
         unsafe addresses[column, set] = address
       }
+      unlist(live[place])
       sets[set].extent = Int32(target)
       sets[set].indexInExtent = Int32(moved)
+      list(live[place])
       moved += 1
     }
     extents[target].usedPages = Int32(count)

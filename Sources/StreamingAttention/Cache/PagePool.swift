@@ -113,6 +113,7 @@ import KernelTable
     sets.resize(to: max(sets.count, setNumbers.count), filler: set)
     sets[Int(number)] = set
     noteChange(of: number)
+    list(number)
     extents[Int(extent)].usedPages += 1
     extents[Int(extent)].livePages += 1
     forEachColumn { column, layer, _ in
@@ -179,6 +180,7 @@ import KernelTable
     let extent = Int(sets[Int(number)].extent)
     if sets[Int(number)].isCoded { codedCount -= 1 }
     sets[Int(number)].referenceCount = 0
+    unlist(number)
     extents[extent].usedPages -= 1
     extents[extent].livePages -= 1
     setNumbers.giveBack(number)
@@ -190,9 +192,33 @@ import KernelTable
     guard sets[Int(number)].referenceCount == 0 else { return }
     let extent = sets[Int(number)].extent
     if sets[Int(number)].isCoded { codedCount -= 1 }
+    unlist(number)
     extents[Int(extent)].livePages -= 1
     setNumbers.giveBack(number)
     freeIfDead(extent, to: &budget)
+  }
+
+  /// Enters a page set into the list of its extent.
+  func list(_ number: Int32) {
+    let extent = Int(sets[Int(number)].extent)
+    let next = extents[extent].firstSet
+    sets[Int(number)].previousInExtent = -1
+    sets[Int(number)].nextInExtent = next
+    if next >= 0 { sets[Int(next)].previousInExtent = number }
+    extents[extent].firstSet = number
+  }
+
+  /// Takes a page set out of the list of its extent.
+  func unlist(_ number: Int32) {
+    let set = sets[Int(number)]
+    if set.nextInExtent >= 0 {
+      sets[Int(set.nextInExtent)].previousInExtent = set.previousInExtent
+    }
+    if set.previousInExtent >= 0 {
+      sets[Int(set.previousInExtent)].nextInExtent = set.nextInExtent
+    } else {
+      extents[Int(set.extent)].firstSet = set.nextInExtent
+    }
   }
 
   // MARK: Columns

@@ -9,6 +9,9 @@ struct PageSet: BitwiseCopyable {
   /// Where its pages lie: an extent, and the page's index in it.
   var extent: Int32
   var indexInExtent: Int32
+  /// The live page sets beside it in the list of its extent, in no order; −1 for none.
+  var previousInExtent: Int32 = -1
+  var nextInExtent: Int32 = -1
   /// How often any of its keys has been turned and rounded again, at most.
   var rewrites: Int32 = 0
   /// Whether the pages of quantised layers hold codes; such a set is never written again.

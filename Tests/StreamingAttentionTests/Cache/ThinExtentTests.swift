@@ -166,6 +166,26 @@ struct ThinExtentTests {
     #expect(cache.byteCount == 0 && cache.statistics().extents == 0)
   }
 
+  @Test("are found to be wrong where an extent's list misses a page set, or names one that is dead")
+  func lists() throws {
+    let (history, _) = try Self.thinned()
+    let pool = history.cache.pools[0]
+    #expect(history.cache.checkInvariants() == [])
+    let extent = try #require(
+      (0..<pool.extents.count).first { pool.extents[$0].livePages == 8 })
+    let first = pool.extents[extent].firstSet
+    let second = pool.sets[Int(first)].nextInExtent
+    pool.unlist(second)
+    #expect(history.cache.checkInvariants().count == 1)
+    pool.list(second)
+    #expect(history.cache.checkInvariants() == [])
+    let dead = try #require((0..<pool.sets.count).first { pool.sets[$0].referenceCount == 0 })
+    pool.sets[dead].nextInExtent = first
+    pool.sets[dead].previousInExtent = -1
+    pool.extents[extent].firstSet = Int32(dead)
+    #expect(!history.cache.checkInvariants().isEmpty)
+  }
+
   @Test("are left alone while the formula has asked for as much before")
   func belowPeak() throws {
     var (history, sequence) = try Self.thinned()
