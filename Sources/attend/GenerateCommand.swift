@@ -43,6 +43,7 @@ enum GenerateRun {
     try Terminal.write("\n")
     Terminal.note(figures)
     try await options.save(session)
+    try Interrupt.end()
   }
 
   private static let missingPrompt = CommandFailure.usage(

@@ -108,12 +108,19 @@ extension SessionOptions {
     }
   }
 
-  /// Saves a session if it is to be kept.
+  /// Saves a session if it is to be kept; an interrupt ends the wait for another process that saves or restores.
   func save(_ session: Session) async throws(CommandFailure) {
     guard let file else { return }
-    do throws(GenerationError) { try await session.save(to: file) } catch {
-      throw CommandFailure(error)
+    let patience = TurnPatience { Interrupt.flag.isCancelled }
+    let failure = await TurnPatience.$current.withValue(patience) { () -> GenerationError? in
+      do throws(GenerationError) {
+        try await session.save(to: file)
+        return nil
+      } catch {
+        return error
+      }
     }
+    if let failure { throw CommandFailure(failure) }
   }
 }
 

@@ -84,6 +84,35 @@ struct SessionFileTests {
     #expect(try generate(["--max-tokens", "2", "--session", path]).exitStatus == 0)
   }
 
+  @Test(
+    "an interrupt does not wait for another process that has locked the session's folder",
+    arguments: ["generate", "chat"], [SIGINT, SIGTERM])
+  func locked(command: String, signal: Int32) throws {
+    let process = try Attend.start(
+      [command, try Models.smolLM2(), "--max-tokens", "300", "--session", path]
+        + (command == "generate" ? ["--prompt", "Count: 1, 2, 3, 4,"] : []))
+    process.write("Write a long story about a parrot.\n")
+    #expect(process.waitForOutput { $0.count > 4 })
+    let lock = unsafe open(folder.path, O_RDONLY | O_CLOEXEC)
+    defer { close(lock) }
+    #expect(flock(lock, LOCK_EX) == 0)
+    // The figures are written just before the session is saved.
+    let deadline = ContinuousClock.now + .seconds(60)
+    while !String(decoding: process.errorOutputSoFar, as: UTF8.self).contains("answer tokens"),
+      ContinuousClock.now < deadline
+    { usleep(10_000) }
+    Thread.sleep(forTimeInterval: 0.5)
+    let sent = ContinuousClock.now
+    process.send(signal)
+    let outcome = process.wait()
+    #expect(ContinuousClock.now - sent < .seconds(1))
+    #expect(outcome.exitStatus == (signal == SIGTERM ? 143 : 130))
+    let word = signal == SIGTERM ? "terminated" : "interrupted"
+    #expect(outcome.errorLines.last == "attend: \(word)", "\(outcome.errorText)")
+    #expect(outcome.text.hasSuffix("\n") && outcome.errorLines.count == 2)
+    #expect(try folder.names().isEmpty)
+  }
+
   @Test("goes on with more threads than files may be open")
   func descriptors() throws {
     let options = ["--max-tokens", "1", "--session", path]

@@ -52,7 +52,6 @@ extension StressError {
     do throws(SnapshotError) { return try body() } catch {
       switch error {
       case .cache(let error): throw StressError(error)
-      case .file(.refused(_, errno: TurnPatience.givenUp)): throw .stopped(.interrupted)
       case .file(.unwritable), .file(.refused): throw .stopped(.output("\(error)"))
       case .file(.outOfMemory(let count, let place)):
         throw .stopped(.memory(.outOfMemory(byteCount: count, placement: place)))

@@ -1,3 +1,5 @@
+import Foundation
+import Memory
 import TestSupport
 import Testing
 
@@ -292,6 +294,24 @@ struct SnapshotTests {
     let again = try store.save(harness.cache)
     #expect(again.movedPageSets == again.pageSets)
     try expectRestored(harness, sequences, from: other)
+  }
+
+  @Test("give up waiting for their turn once they are told to")
+  func patience() throws {
+    let harness = try OperationHarness(seed: 0)
+    _ = try Self.history(harness)
+    let store = SnapshotStore(path: path)
+    try store.save(harness.cache)
+    let names = try folder.names()
+    let lock = unsafe open(folder.path, O_RDONLY | O_CLOEXEC)
+    defer { close(lock) }
+    #expect(flock(lock, LOCK_EX) == 0)
+    TurnPatience.$current.withValue(TurnPatience { true }) {
+      #expect(throws: SnapshotError.cancelled) { try store.save(harness.cache) }
+      #expect(throws: SnapshotError.cancelled) { try store.restore(into: harness.cache) }
+      #expect(throws: SnapshotError.cancelled) { try store.attachment() }
+    }
+    #expect(try folder.names() == names)
   }
 
   @Test("clear away what a killed process has left, and nothing else")

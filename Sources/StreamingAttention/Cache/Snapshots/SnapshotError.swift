@@ -57,6 +57,7 @@ extension SnapshotError: CustomStringConvertible {
   ) throws(SnapshotError) -> Value {
     do throws(MemoryError) { return try body() } catch {
       switch error {
+      case .refused(_, errno: TurnPatience.givenUp): throw .cancelled
       case .notFound(let path): throw .file(.unwritable(path: path, errno: 2))  // ENOENT
       case .unreadable(let path, let errno): throw .file(.unwritable(path: path, errno: errno))
       default: throw .file(error)
@@ -74,6 +75,7 @@ extension SnapshotError: CustomStringConvertible {
   init(reading error: MemoryError) {
     self =
       switch error {
+      case .refused(_, errno: TurnPatience.givenUp): .cancelled
       case .fileEnds(let path, let offset):
         .damaged(path: path, offset: offset, reason: "the file ends here")
       default: .file(error)
