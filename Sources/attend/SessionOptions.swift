@@ -29,8 +29,8 @@ struct SessionOptions {
       Option("--seed", "N", "Seed of all random choices, 0 to 2^64 - 1. Default: 0."),
       Option(
         "--session", "FILE",
-        "Go on where the session in FILE stopped, if it is there, and save it there at the end of each answer. "
-          + "Its cache lies beside it, in FILE.*.pages."),
+        "Go on where the session in FILE stopped, if it is there and not empty, and save it there at the end of each "
+          + "answer. Its cache lies beside it, in FILE.*.pages."),
     ] + ModelOptions.all
 
   let model: ModelOptions
@@ -92,7 +92,7 @@ struct SessionOptions {
 }
 
 extension SessionOptions {
-  /// Lets a session go on where the one in the file stopped; false without a file of that name.
+  /// Lets a session go on where the one in the file stopped; false without a file of that name, or with an empty one.
   func resume(_ session: Session) async throws(CommandFailure) -> Bool {
     guard let file else { return false }
     let start = ContinuousClock.now

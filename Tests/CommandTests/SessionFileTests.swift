@@ -113,6 +113,18 @@ struct SessionFileTests {
     #expect(try folder.names().isEmpty)
   }
 
+  @Test("an empty file is a session that has yet to begin", arguments: ["generate", "chat"])
+  func empty(command: String) throws {
+    try folder.write("", to: "talk")
+    let options = [command, try Models.smolLM2(), "--max-tokens", "2", "--session", path]
+    let prompt = command == "generate" ? ["--prompt", "One, two,"] : []
+    let first = try Attend.run(options + prompt, input: "Hi\n")
+    #expect(first.exitStatus == 0 && first.errorLines.count == 1, "\(first.errorText)")
+    let second = try Attend.run(options + prompt, input: "Hi\n")
+    #expect(second.exitStatus == 0, "\(second.errorText)")
+    #expect(second.errorText.contains(" MiB restored in "))
+  }
+
   @Test("goes on with more threads than files may be open")
   func descriptors() throws {
     let options = ["--max-tokens", "1", "--session", path]

@@ -2,7 +2,7 @@ public import Memory
 
 /// Why a snapshot was not saved or restored; the cache, and the last complete snapshot, are as they were.
 public enum SnapshotError: Error, Equatable {
-  /// There is no snapshot of that name.
+  /// There is no snapshot of that name, or an empty file.
   case notFound(path: String)
   /// A file that is not a snapshot has the name; it is not touched.
   case notSnapshot(path: String)

@@ -99,11 +99,10 @@ extension SnapshotStore {
 
   /// The number of the snapshot that a new one replaces, nil if there is none that could be read.
   ///
-  /// Throws `notSnapshot` for another file; an empty one may be replaced.
+  /// Throws `notSnapshot` for another file.
   private func replacedSnapshot() throws(SnapshotError) -> UInt64? {
     do throws(SnapshotError) {
-      let start = try openManifest().start
-      return start.isEmpty ? nil : try SnapshotManifest.Header(start, path: path).id
+      return try SnapshotManifest.Header(try openManifest().start, path: path).id
     } catch {
       switch error {
       case .notFound, .version, .damaged: return nil

@@ -54,16 +54,19 @@ public final class SnapshotStore {
 
   /// Opens the manifest and reads its first bytes: all that is read of a file that is no snapshot.
   ///
-  /// Throws `notFound` where there is none.
+  /// Throws `notFound` where there is none, or an empty file, as `mktemp` makes it.
   func openManifest() throws(SnapshotError) -> (file: ReadableFile, start: [UInt8]) {
+    let file: ReadableFile
+    let start: [UInt8]
     do throws(MemoryError) {
-      let file = try ReadableFile(path: names.target)
-      let start = try file.bytes(in: 0..<min(file.byteCount, SnapshotManifest.headerBytes))
-      return (file, start)
+      file = try ReadableFile(path: names.target)
+      start = try file.bytes(in: 0..<min(file.byteCount, SnapshotManifest.headerBytes))
     } catch {
       if case .notFound = error { throw .notFound(path: path) }
       throw SnapshotError(reading: error)
     }
+    guard !start.isEmpty else { throw .notFound(path: path) }
+    return (file, start)
   }
 
   /// Reads the manifest; throws `notFound` where there is none.
