@@ -9,21 +9,34 @@ extension Session {
   /// A later call for the same path writes what has changed. See `SnapshotStore` for the files, and for what a process that is
   /// killed meanwhile leaves.
   ///
+  /// - Parameters:
+  ///   - path: The snapshot.
+  ///   - replacesOthers: Whether a snapshot may be replaced that this session was not saved in or restored from last; if not,
+  ///     one that another process has saved meanwhile is not lost.
   /// - Returns: What was written.
   /// - Throws: ``GenerationError/snapshot(_:)``; the last complete snapshot is still there then.
   @discardableResult
-  public func save(to path: String) throws(GenerationError) -> SnapshotReport {
+  public func save(
+    to path: String, replacesOthers: Bool = true
+  ) throws(GenerationError) -> SnapshotReport {
     let state = SessionState(
       fingerprint: model.fingerprint, isConversation: isConversation, seed: sampler.sampling.seed,
       randomState: sampler.randomState, heldBytes: assembler.heldBytes, readCount: readCount,
       tokens: tokens)
-    let store = store.flatMap { $0.path == path ? $0 : nil } ?? SnapshotStore(path: path)
+    let store = store(at: path)
     self.store = store
     do throws(SnapshotError) {
-      return try store.save(decoder.cache, sequences: [sequence], attachment: state.bytes)
+      return try store.save(
+        decoder.cache, sequences: [sequence], attachment: state.bytes,
+        replacesOthers: replacesOthers)
     } catch {
       throw GenerationError(error)
     }
+  }
+
+  /// The one that knows what is there, if the session was last saved or restored there.
+  private func store(at path: String) -> SnapshotStore {
+    store.flatMap { $0.path == path ? $0 : nil } ?? SnapshotStore(path: path)
   }
 
   /// Takes the place of another session that was saved: its tokens, its cache, and where its random choices were.

@@ -114,7 +114,7 @@ extension SessionOptions {
     let patience = TurnPatience { Interrupt.flag.isCancelled }
     let failure = await TurnPatience.$current.withValue(patience) { () -> GenerationError? in
       do throws(GenerationError) {
-        try await session.save(to: file)
+        try await session.save(to: file, replacesOthers: false)
         return nil
       } catch {
         return error
@@ -129,7 +129,7 @@ extension CommandFailure {
     let status: ExitStatus =
       switch error {
       case .notFound: .missingFile
-      case .file(.unwritable), .file(.refused): .inputOutput
+      case .file(.unwritable), .file(.refused), .replaced: .inputOutput
       case .file(.outOfMemory), .cache: .outOfResources
       case .file(.unreadable(_, let number)): ExitStatus(readingFailed: number)
       case .file: .missingFile

@@ -125,6 +125,29 @@ struct SessionFileTests {
     #expect(second.errorText.contains(" MiB restored in "))
   }
 
+  @Test(
+    "a turn that another process has saved meanwhile is not replaced", arguments: [false, true])
+  func concurrent(hasBegun: Bool) throws {
+    let prompt = ["--prompt", "Count: 1, 2, 3, 4,", "--session", path]
+    if hasBegun { _ = try generate(prompt + ["--max-tokens", "4"]) }
+    let process = try Attend.start(
+      ["generate", try Models.smolLM2(), "--max-tokens", "400"] + prompt)
+    #expect(process.waitForOutput { $0.count > 4 })
+    process.send(SIGSTOP)
+    let other = try generate(prompt + ["--max-tokens", "2"])
+    #expect(other.exitStatus == 0, "\(other.errorText)")
+    let saved = try Data(contentsOf: URL(fileURLWithPath: path))
+    process.send(SIGCONT)
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 74)
+    #expect(outcome.text.hasSuffix("\n") && outcome.errorText.contains(" answer tokens, "))
+    #expect(
+      outcome.errorLines.last?.hasPrefix("attend: \(path): another process has saved") == true,
+      "\(outcome.errorText)")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == saved)
+    #expect(try generate(["--max-tokens", "2", "--session", path]).exitStatus == 0)
+  }
+
   @Test("goes on with more threads than files may be open")
   func descriptors() throws {
     let options = ["--max-tokens", "1", "--session", path]

@@ -81,6 +81,29 @@ struct SessionSnapshotTests {
     #expect(texts[1] == texts[2] && texts[0] != texts[1])
   }
 
+  @Test("that another session has replaced are not replaced unless that is wanted")
+  func replaced() async throws {
+    let first = try tiny.session()
+    _ = try await first.generate([5, 9, 4], maximumTokens: 3).collected()
+    try await first.save(to: path, replacesOthers: false)
+    let second = try tiny.session()
+    try await second.restore(from: path)
+    let stranger = try tiny.session()
+    for session in [first, second] {
+      _ = try await session.generate([7], maximumTokens: 3).collected()
+    }
+    try await second.save(to: path, replacesOthers: false)
+    for session in [first, stranger] {
+      await #expect(throws: GenerationError.snapshot(.replaced(path: path))) {
+        try await session.save(to: path, replacesOthers: false)
+      }
+    }
+    try await stranger.restore(from: path)
+    #expect(await stranger.tokens == second.tokens)
+    try await first.save(to: path)
+    try await first.save(to: path, replacesOthers: false)
+  }
+
   @Test("of another model, of none, or too long are refused, and the session is as it was")
   func refusals() async throws {
     let session = try tiny.session()

@@ -314,6 +314,33 @@ struct SnapshotTests {
     #expect(try folder.names() == names)
   }
 
+  @Test("are kept from a store that is to replace its own alone")
+  func notReplaced() throws {
+    let harness = try OperationHarness(seed: 0)
+    let sequences = try Self.history(harness)
+    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    try store.save(harness.cache, replacesOthers: false)
+    #expect(throws: SnapshotError.replaced(path: path)) {
+      try other.save(harness.cache, replacesOthers: false)
+    }
+    let again = try store.save(harness.cache, replacesOthers: false)
+    #expect(again.movedPageSets == 0)
+    // What was restored may be replaced.
+    let target = try harness.another()
+    _ = try other.restore(into: target.cache)
+    try other.save(target.cache, replacesOthers: false)
+    let names = try folder.names()
+    #expect(throws: SnapshotError.replaced(path: path)) {
+      try store.save(harness.cache, sequences: [sequences[0]], replacesOthers: false)
+    }
+    #expect(try folder.names() == names)
+    try expectRestored(harness, sequences, from: SnapshotStore(path: path))
+    // Nothing is lost where nothing is there any more.
+    try FileManager.default.removeItem(atPath: path)
+    try store.save(harness.cache, replacesOthers: false)
+    try expectRestored(harness, sequences, from: SnapshotStore(path: path))
+  }
+
   @Test("clear away what a killed process has left, and nothing else")
   func leftovers() throws {
     let harness = try OperationHarness(seed: 0)

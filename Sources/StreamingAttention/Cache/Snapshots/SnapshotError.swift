@@ -6,6 +6,8 @@ public enum SnapshotError: Error, Equatable {
   case notFound(path: String)
   /// A file that is not a snapshot has the name; it is not touched.
   case notSnapshot(path: String)
+  /// Another store's snapshot has the name, which is not to be replaced; it is not touched.
+  case replaced(path: String)
   /// The snapshot's format is of another version.
   case version(path: String, received: Int, allowed: Int)
   /// The file is not what was written: what is wrong, and where.
@@ -29,6 +31,8 @@ extension SnapshotError: CustomStringConvertible {
     case .notFound(let path): "\(path): no such snapshot"
     case .notSnapshot(let path):
       "\(path): is no snapshot and is not replaced by one; choose another name"
+    case .replaced(let path):
+      "\(path): another process has saved here meanwhile, and that is not replaced; go on from it, or choose another name"
     case .version(let path, let received, let allowed):
       "\(path): a snapshot of version \(received); this program reads version \(allowed)"
     case .damaged(let path, let offset, let reason):

@@ -53,6 +53,7 @@ extension SnapshotStore {
     }
     let sequences = restoration.finish()
     memory = remembered(manifest, restoration.numbers, cache)
+    latest = manifest.id
     var report = SnapshotReport()
     report.files = readers.count
     for (pool, sets) in zip(cache.pools, manifest.sets) {
@@ -119,8 +120,7 @@ extension SnapshotStore {
       }
       sets.append(own)
     }
-    return Contents(
-      cache: cache.identity, id: manifest.id, segments: manifest.segments, sets: sets)
+    return Contents(cache: cache.identity, segments: manifest.segments, sets: sets)
   }
 }
 

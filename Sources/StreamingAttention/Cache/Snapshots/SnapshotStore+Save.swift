@@ -26,11 +26,13 @@ extension SnapshotStore {
   ///   - cache: The cache, between steps.
   ///   - sequences: Which sequences; all if nil.
   ///   - attachment: The caller's own bytes, which come and go with the snapshot.
+  ///   - replacesOthers: Whether a snapshot may be replaced that this store has not saved or restored itself.
   /// - Returns: What was written.
   /// - Throws: ``SnapshotError``; the last complete snapshot is still there then, and nothing else.
   @discardableResult
   public func save(
-    _ cache: KVCache, sequences: [SequenceID]? = nil, attachment: [UInt8] = []
+    _ cache: KVCache, sequences: [SequenceID]? = nil, attachment: [UInt8] = [],
+    replacesOthers: Bool = true
   ) throws(SnapshotError) -> SnapshotReport {
     guard !cache.isStepInProgress else { throw .cache(.stepInProgress) }
     let states = try SnapshotError.wrapping { () throws(CacheError) in
@@ -39,16 +41,15 @@ extension SnapshotStore {
     let turn = try SnapshotError.writing { () throws(MemoryError) in
       try FileFolder.Turn(in: names.folder, .alone)
     }
-    let last = try replacedSnapshot()
-    if memory?.cache !== cache.identity || memory?.id != last || !hasAllFiles(of: cache.pools) {
+    let last = try replacedSnapshot(replacesOthers)
+    if memory?.cache !== cache.identity || latest != last || !hasAllFiles(of: cache.pools) {
       memory = nil
     }
 
     var plan = SavePlan(cache, states, memory)
     let id = UInt64.random(in: .min ... .max)
     let (pages, part) = (names.pages(id), names.part(id))
-    var memory = Contents(
-      cache: cache.identity, id: id, segments: plan.segments, sets: plan.saved)
+    var memory = Contents(cache: cache.identity, segments: plan.segments, sets: plan.saved)
     do throws(SnapshotError) {
       if plan.hasNewSets { try writePages(&plan, pages, id: id, of: cache, &memory) }
       let encoded = plan.manifest(id: id, of: cache, states, memory, attachment).encoded()
@@ -58,12 +59,12 @@ extension SnapshotStore {
         try file.synchronize()
         try FileFolder.rename(part, to: names.target)
         // From here on the snapshot is the new one.
-        self.memory = memory
+        (self.memory, latest) = (memory, id)
         try turn.synchronize(names.folder)
       }
     } catch {
       // Where only the folder was not written through, the new snapshot stands.
-      if self.memory?.id != id {
+      if latest != id {
         FileFolder.remove(part)
         FileFolder.remove(pages)
       }
@@ -99,10 +100,12 @@ extension SnapshotStore {
 
   /// The number of the snapshot that a new one replaces, nil if there is none that could be read.
   ///
-  /// Throws `notSnapshot` for another file.
-  private func replacedSnapshot() throws(SnapshotError) -> UInt64? {
+  /// Throws `notSnapshot` for another file, and `replaced` for the snapshot of another store that is not to be replaced.
+  private func replacedSnapshot(_ replacesOthers: Bool) throws(SnapshotError) -> UInt64? {
     do throws(SnapshotError) {
-      return try SnapshotManifest.Header(try openManifest().start, path: path).id
+      let last = try SnapshotManifest.Header(try openManifest().start, path: path).id
+      guard replacesOthers || last == latest else { throw .replaced(path: path) }
+      return last
     } catch {
       switch error {
       case .notFound, .version, .damaged: return nil

@@ -22,8 +22,6 @@ public final class SnapshotStore {
   struct Contents {
     /// Of which cache.
     var cache: CacheIdentity
-    /// The snapshot.
-    var id: UInt64
     var segments: [SnapshotManifest.Segment]
     /// By pool and number of the page set.
     var sets: [[Int32: Saved]]
@@ -34,6 +32,8 @@ public final class SnapshotStore {
   let names: SnapshotNames
   /// Nil before the first snapshot or restoration: everything is written then.
   var memory: Contents?
+  /// The number of the snapshot that was saved or restored last.
+  var latest: UInt64?
 
   /// Names a snapshot; nothing is read or written.
   public init(path: String) {
