@@ -34,6 +34,22 @@ extension Session {
     }
   }
 
+  /// Throws what would keep `save` from beginning, as a folder that cannot be written; nothing is left behind.
+  ///
+  /// - Parameters:
+  ///   - path: The snapshot.
+  ///   - replacesOthers: As `save` is to be called.
+  /// - Throws: ``GenerationError/snapshot(_:)``.
+  public func checkSaving(
+    to path: String, replacesOthers: Bool = true
+  ) throws(GenerationError) {
+    do throws(SnapshotError) {
+      try store(at: path).checkSaving(replacesOthers: replacesOthers)
+    } catch {
+      throw GenerationError(error)
+    }
+  }
+
   /// The one that knows what is there, if the session was last saved or restored there.
   private func store(at path: String) -> SnapshotStore {
     store.flatMap { $0.path == path ? $0 : nil } ?? SnapshotStore(path: path)

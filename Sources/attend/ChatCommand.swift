@@ -35,6 +35,7 @@ enum ChatRun {
     }
     while let line = nextLine() {
       if line.isEmpty { continue }
+      try await options.checkSaving(session)
       Interrupt.begin { session.cancel() }
       let stream: TokenStream
       do throws(GenerationError) {

@@ -92,8 +92,15 @@ struct SessionOptions {
 }
 
 extension SessionOptions {
-  /// Lets a session go on where the one in the file stopped; false without a file of that name, or with an empty one.
+  /// Restores a session and checks that it can be saved again, before anything is computed; false as `restore`.
   func resume(_ session: Session) async throws(CommandFailure) -> Bool {
+    let isRestored = try await restore(session)
+    try await checkSaving(session)
+    return isRestored
+  }
+
+  /// Lets a session go on where the one in the file stopped; false without a file of that name, or with an empty one.
+  private func restore(_ session: Session) async throws(CommandFailure) -> Bool {
     guard let file else { return false }
     let start = ContinuousClock.now
     do throws(GenerationError) {
@@ -104,6 +111,16 @@ extension SessionOptions {
       return true
     } catch {
       if case .snapshot(.notFound) = error { return false }
+      throw CommandFailure(error)
+    }
+  }
+
+  /// Throws before an answer what would keep the session from being saved after it.
+  func checkSaving(_ session: Session) async throws(CommandFailure) {
+    guard let file else { return }
+    do throws(GenerationError) {
+      try await session.checkSaving(to: file, replacesOthers: false)
+    } catch {
       throw CommandFailure(error)
     }
   }

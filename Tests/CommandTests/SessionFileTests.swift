@@ -148,6 +148,38 @@ struct SessionFileTests {
     #expect(try generate(["--max-tokens", "2", "--session", path]).exitStatus == 0)
   }
 
+  @Test(
+    "a place that cannot be written ends the command before an answer",
+    arguments: ["generate", "chat"])
+  func unwritable(command: String) throws {
+    let place = "/proc/talk"
+    let process = try Attend.start(
+      [command, try Models.smolLM2(), "--session", place]
+        + (command == "generate" ? ["--prompt", "One, two,"] : []))
+    // Before chat is told anything, too.
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 74 && outcome.output.isEmpty)
+    #expect(
+      outcome.errorLines == ["attend: \(place): cannot be written: No such file or directory"])
+  }
+
+  @Test("chat sees before an answer that another process has gone on")
+  func chatAndOther() throws {
+    let process = try Attend.start([
+      "chat", try Models.smolLM2(), "--max-tokens", "4", "--session", path,
+    ])
+    process.write("Hi\n")
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try !folder.names().contains("talk"), ContinuousClock.now < deadline { usleep(10_000) }
+    #expect(try generate(["--max-tokens", "1", "--session", path]).exitStatus == 0)
+    let saved = try Data(contentsOf: URL(fileURLWithPath: path))
+    let answer = process.outputSoFar
+    process.write("Go on.\n")
+    let outcome = process.wait()
+    #expect(outcome.exitStatus == 74 && outcome.output == answer, "\(outcome.errorText)")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == saved)
+  }
+
   @Test("goes on with more threads than files may be open")
   func descriptors() throws {
     let options = ["--max-tokens", "1", "--session", path]

@@ -341,6 +341,33 @@ struct SnapshotTests {
     try expectRestored(harness, sequences, from: SnapshotStore(path: path))
   }
 
+  @Test("can be asked for in advance, which leaves nothing behind")
+  func inAdvance() throws {
+    let harness = try OperationHarness(seed: 0)
+    _ = try Self.history(harness)
+    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    try store.checkSaving(replacesOthers: false)
+    #expect(try folder.names().isEmpty)
+    try store.save(harness.cache)
+    let names = try folder.names()
+    try store.checkSaving(replacesOthers: false)
+    try other.checkSaving()
+    #expect(throws: SnapshotError.replaced(path: path)) {
+      try other.checkSaving(replacesOthers: false)
+    }
+    let text = try folder.write("precious", to: "text")
+    #expect(throws: SnapshotError.notSnapshot(path: text)) {
+      try SnapshotStore(path: text).checkSaving()
+    }
+    let nowhere = folder.path + "/no/where"
+    for path in ["/proc/where", nowhere] {
+      #expect(throws: SnapshotError.file(.unwritable(path: path, errno: ENOENT))) {
+        try SnapshotStore(path: path).checkSaving()
+      }
+    }
+    #expect(try folder.names() == names + ["text"])
+  }
+
   @Test("clear away what a killed process has left, and nothing else")
   func leftovers() throws {
     let harness = try OperationHarness(seed: 0)

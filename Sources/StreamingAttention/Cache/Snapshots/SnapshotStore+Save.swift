@@ -74,6 +74,22 @@ extension SnapshotStore {
     return plan.report(files: memory.segments.count)
   }
 
+  /// Throws what would keep `save` from beginning: a folder that cannot be written, a file that is not to be replaced.
+  ///
+  /// It leaves nothing behind and waits for nobody. What it has found may have changed when `save` is called.
+  ///
+  /// - Parameter replacesOthers: As `save` is to be called.
+  /// - Throws: ``SnapshotError``.
+  public func checkSaving(replacesOthers: Bool = true) throws(SnapshotError) {
+    _ = try replacedSnapshot(replacesOthers)
+    let part = names.part(.random(in: .min ... .max))
+    do throws(MemoryError) { _ = try NewFile(creating: part) } catch {
+      guard case .unwritable(_, let number) = error else { throw .file(error) }
+      throw .file(.unwritable(path: path, errno: number))
+    }
+    FileFolder.remove(part)
+  }
+
   /// Writes the new file of pages, and notes where the sets are now.
   private func writePages(
     _ plan: inout SavePlan, _ path: String, id: UInt64, of cache: KVCache, _ memory: inout Contents
