@@ -19,6 +19,9 @@ public enum GenerationError: Error, Equatable {
   case notSession(path: String)
   /// The session was made with another model.
   case otherModel(path: String)
+  /// The session's keys were turned by other rotary frequencies, and it was made with another maximum context, which
+  /// some scalings depend on: the session's, and that of the one that it was to be restored in.
+  case otherFrequencies(path: String, received: Int, allowed: Int)
 }
 
 extension GenerationError: CustomStringConvertible {
@@ -37,6 +40,9 @@ extension GenerationError: CustomStringConvertible {
       "\(path): a snapshot of a cache, not of a session; choose another file"
     case .otherModel(let path):
       "\(path): the session was made with another model; use that one, or choose another file"
+    case .otherFrequencies(let path, let received, let allowed):
+      "\(path): its keys were turned by other rotary frequencies; it was made with a maximum context of \(received), not "
+        + "\(allowed), and dynamic scaling depends on that: use the maximum context and the scaling that it was made with"
     }
   }
 

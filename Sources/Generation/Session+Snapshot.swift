@@ -20,7 +20,8 @@ extension Session {
     to path: String, replacesOthers: Bool = true
   ) throws(GenerationError) -> SnapshotReport {
     let state = SessionState(
-      fingerprint: model.fingerprint, isConversation: isConversation, seed: sampler.sampling.seed,
+      maximumContext: maximumContext, fingerprint: model.fingerprint,
+      isConversation: isConversation, seed: sampler.sampling.seed,
       randomState: sampler.randomState, heldBytes: assembler.heldBytes, readCount: readCount,
       tokens: tokens)
     let store = store(at: path)
@@ -62,7 +63,7 @@ extension Session {
   ///
   /// - Returns: What was read.
   /// - Throws: ``GenerationError``, with the session as it was: `snapshot` for a file that is missing, damaged or
-  ///   made for another cache, `notSession`, `otherModel`, `contextExceeded`.
+  ///   made for another cache, `notSession`, `otherModel`, `otherFrequencies`, `contextExceeded`.
   @discardableResult
   public func restore(from path: String) throws(GenerationError) -> SnapshotReport {
     let store = SnapshotStore(path: path)
@@ -71,11 +72,15 @@ extension Session {
       throw GenerationError(error)
     }
     // Another model is refused before its pages are read.
-    _ = try state(in: attachment, path)
+    let saved = try state(in: attachment, path)
     let restored: RestoredSnapshot
     do throws(SnapshotError) {
       restored = try store.restore(into: decoder.cache, workers: decoder.engine.workers)
     } catch {
+      let context = saved.maximumContext
+      if case .frequencies = error, context > 0, context != maximumContext {
+        throw .otherFrequencies(path: path, received: context, allowed: maximumContext)
+      }
       throw GenerationError(error)
     }
     do throws(GenerationError) {

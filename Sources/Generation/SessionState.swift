@@ -2,6 +2,8 @@ internal import StreamingAttention
 
 /// What a session's snapshot holds beside the cache.
 struct SessionState: Equatable {
+  /// Tokens that the session could hold; 0 where a file of version 1 does not say.
+  var maximumContext = 0
   /// Of the model.
   var fingerprint: UInt64
   var isConversation: Bool
@@ -14,13 +16,14 @@ struct SessionState: Equatable {
   var tokens: [Int]
 
   private static let magic = "session"
-  private static let version: UInt64 = 1
+  private static let version: UInt64 = 2
 
   init(
-    fingerprint: UInt64, isConversation: Bool, seed: UInt64, randomState: UInt64,
-    heldBytes: [UInt8], readCount: Int, tokens: [Int]
+    maximumContext: Int, fingerprint: UInt64, isConversation: Bool, seed: UInt64,
+    randomState: UInt64, heldBytes: [UInt8], readCount: Int, tokens: [Int]
   ) {
-    (self.fingerprint, self.isConversation) = (fingerprint, isConversation)
+    (self.maximumContext, self.fingerprint) = (maximumContext, fingerprint)
+    self.isConversation = isConversation
     (self.seed, self.randomState, self.heldBytes) = (seed, randomState, heldBytes)
     (self.readCount, self.tokens) = (readCount, tokens)
   }
@@ -29,8 +32,10 @@ struct SessionState: Equatable {
   init?(_ bytes: [UInt8], vocabularySize: Int) {
     var reader = ByteReader(bytes)
     do throws(ByteReader.Defect) {
-      guard try reader.text() == Self.magic, try reader.integer(UInt64.self) == Self.version
-      else { return nil }
+      guard try reader.text() == Self.magic else { return nil }
+      let version = try reader.integer(UInt64.self)
+      guard (1...Self.version).contains(version) else { return nil }
+      if version > 1 { maximumContext = try reader.number("the maximum context", in: 0...Int.max) }
       fingerprint = try reader.integer()
       isConversation = try reader.number("whether it is a conversation", in: 0...1) == 1
       seed = try reader.integer()
@@ -51,6 +56,7 @@ struct SessionState: Equatable {
     var writer = ByteWriter()
     writer.append(text: Self.magic)
     writer.append(Self.version)
+    writer.append(number: maximumContext)
     writer.append(fingerprint)
     writer.append(UInt64(isConversation ? 1 : 0))
     writer.append(seed)

@@ -166,6 +166,8 @@ extension CommandFailure {
     case .model(let error): self.init(error)
     case .cancelled: self.init(.interrupted, Interrupt.message)
     case .snapshot(let error): self.init(error)
+    case .otherFrequencies:
+      self.init(.badData, "\(error) (--maximum-context, --rope-scaling)")
     case .notSession, .otherModel: self.init(.badData, "\(error)")
     }
   }

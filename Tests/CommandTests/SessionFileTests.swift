@@ -180,6 +180,23 @@ struct SessionFileTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == saved)
   }
 
+  @Test("with dynamic scaling, another maximum context is refused by its name")
+  func otherContext() throws {
+    func run(_ context: String) throws -> Outcome {
+      try generate([
+        "--rope-scaling", "dynamic", "--rope-factor", "4", "--maximum-context", context,
+        "--prompt", "One, two,", "--max-tokens", "2", "--session", path,
+      ])
+    }
+    #expect(try run("16384").exitStatus == 0)
+    let other = try run("20000")
+    #expect(other.exitStatus == 65 && other.output.isEmpty)
+    #expect(
+      other.errorText.contains("with a maximum context of 16384, not 20000")
+        && other.errorText.contains("(--maximum-context, --rope-scaling)"), "\(other.errorText)")
+    #expect(try run("16384").exitStatus == 0)
+  }
+
   @Test("goes on with more threads than files may be open")
   func descriptors() throws {
     let options = ["--max-tokens", "1", "--session", path]

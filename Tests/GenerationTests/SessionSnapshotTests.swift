@@ -1,3 +1,4 @@
+import ModelFiles
 import Models
 import StreamingAttention
 import TestSupport
@@ -102,6 +103,50 @@ struct SessionSnapshotTests {
     #expect(await stranger.tokens == second.tokens)
     try await first.save(to: path)
     try await first.save(to: path, replacesOthers: false)
+  }
+
+  @Test("of dynamic scaling say which maximum context they were made with")
+  func otherContext() async throws {
+    let model = try DecoderModel(
+      file: try GGUFFile(path: Fixtures.path("tiny/llama_default/llama_default.gguf")),
+      weightType: .float32, scaling: .dynamicNTK(factor: 4, originalContext: 32), workers: .shared)
+    func session(_ maximumContext: Int) throws -> Session {
+      try Session(model: model, tokenizer: tiny.tokenizer, maximumContext: maximumContext)
+    }
+    let saved = try session(100)
+    _ = try await saved.generate([5, 9, 4], maximumTokens: 3).collected()
+    try await saved.save(to: path)
+    let error = GenerationError.otherFrequencies(path: path, received: 100, allowed: 120)
+    await #expect(throws: error) { try await session(120).restore(from: path) }
+    #expect(
+      "\(error)".hasSuffix(
+        "with a maximum context of 100, not 120, and dynamic scaling depends on that: use the maximum context and the "
+          + "scaling that it was made with"))
+    try await session(100).restore(from: path)
+    // With the same context it is another scaling that differs.
+    let plain = try tiny.session(maximumContext: 100)
+    await #expect(throws: GenerationError.snapshot(.frequencies(layer: 0, epoch: 1))) {
+      try await plain.restore(from: path)
+    }
+  }
+
+  @Test("of version 1 do not say their maximum context")
+  func versionOne() throws {
+    var state = SessionState(
+      maximumContext: 77, fingerprint: 1, isConversation: true, seed: 2, randomState: 3,
+      heldBytes: [0xE2], readCount: 1, tokens: [5, 6])
+    var bytes = state.bytes
+    #expect(SessionState(bytes, vocabularySize: 7) == state)
+    // A count of bytes and "session" stand before the version.
+    let version = 8 + "session".utf8.count
+    bytes[version] = 1
+    bytes.removeSubrange(version + 8..<version + 16)
+    state.maximumContext = 0
+    #expect(SessionState(bytes, vocabularySize: 7) == state)
+    for other in [0, 3] as [UInt8] {
+      bytes[version] = other
+      #expect(SessionState(bytes, vocabularySize: 7) == nil)
+    }
   }
 
   @Test("of another model, of none, or too long are refused, and the session is as it was")

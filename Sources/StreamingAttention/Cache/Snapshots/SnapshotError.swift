@@ -43,7 +43,7 @@ extension SnapshotError: CustomStringConvertible {
       "the snapshot does not fit: \(part) is \(received), the cache's is \(allowed)"
     case .frequencies(let layer, let epoch):
       "the snapshot does not fit: layer \(layer): its keys were turned by other rotary frequencies than "
-        + "those of the cache (epoch \(epoch)); use the scaling that it was made with"
+        + "those of the cache (epoch \(epoch)); use the scaling that it was made with, for the same maximum context where it depends on that"
     case .file(let error): "\(error)"
     case .cache(let error): "\(error)"
     case .cancelled: "cancelled"
