@@ -18,7 +18,10 @@ extension AttentionEngine: ScratchOwner {
       scratch = try GrowingBuffer()
       noted = try NotedAttention()
       horizon = try HorizonWorkspace(largestHeadCount: cache.largestHeadCount)
-      for tables in turns { try tables.release() }
+      for index in turns.indices {
+        turns[index] = try TurnTables(
+          embeddings: turns[index].embeddings, table: turns[index].table)
+      }
       let followsLength = plan.followsLength
       plan = try Plan()
       plan.followsLength = followsLength

@@ -24,7 +24,7 @@ import KernelTable
   let traits: ProcessorTraits
   let settings: [LayerSettings]
   let shapes: [PlanShape]
-  let turns: [TurnTables]
+  var turns: [TurnTables]
   var slopes: GrowingBuffer<Float>
   var sinks: GrowingBuffer<Float>
 

@@ -48,20 +48,6 @@ final class TurnTables {
     filledSlots = try GrowingBuffer()
   }
 
-  /// Forgets everything, and gives its memory back.
-  func release() throws(AttentionError) {
-    // Rows are not taken for filled where this fails half-way.
-    filledRuns.removeAll()
-    filledSlots.removeAll()
-    latest = nil
-    tokens = try GrowingBuffer()
-    runs = try GrowingBuffer()
-    slots = try GrowingBuffer()
-    scales = try GrowingBuffer()
-    filledRuns = try GrowingBuffer()
-    filledSlots = try GrowingBuffer()
-  }
-
   /// Fills all tables for a plan: once per step, whatever the number of layers.
   func fill(for plan: borrowing Plan) throws(AttentionError) {
     try checkEpochs(of: plan)
