@@ -12,6 +12,11 @@ package import StreamingAttention
   private let shape: LayerShape
   private let valueOffset: Int
   private let codedValueOffset: Int
+  // Found once: a comparison of codes is a call, and each number would take some.
+  private let codesKeys: Bool
+  private let codesValues: Bool
+  private let hasInt4Keys: Bool
+  private let hasInt4Values: Bool
   private let pages: UnsafePointer<UnsafeMutableRawPointer?>
   private let errors: UnsafePointer<PageErrors>?
 
@@ -21,6 +26,8 @@ package import StreamingAttention
     let layout = cache.layout(ofLayer: layer)
     (keyRows, valueWidth, valueOffset) = (layout.keyRows, shape.valueWidth, layout.valueOffset)
     codedValueOffset = cache.codedLayout(ofLayer: layer).valueOffset
+    (codesKeys, codesValues) = (shape.keyCode != .none, shape.valueCode != .none)
+    (hasInt4Keys, hasInt4Values) = (shape.keyCode == .int4, shape.valueCode == .int4)
     unsafe pages = cache.pageAddresses(layer: layer, kvHead: kvHead)
     unsafe errors = shape.isQuantized ? cache.pageErrors(layer: layer, kvHead: kvHead) : nil
   }
@@ -82,7 +89,7 @@ package import StreamingAttention
 
   /// The largest scale of the keys' codes in the panel that holds a slot; 0 for a plain page.
   package func largestKeyScale(of entry: LiveEntry, slot: Int) -> Double {
-    guard entry.isCoded, shape.keyCode != .none else { return 0 }
+    guard entry.isCoded, codesKeys else { return 0 }
     let factors = keyFactors(slot)
     var largest = 0.0
     for row in 0..<shape.keyWidth {
@@ -93,7 +100,7 @@ package import StreamingAttention
   }
 
   private func keyNumber(_ entry: LiveEntry, _ row: Int, _ slot: Int) -> Double {
-    if entry.isCoded, shape.keyCode != .none { return codedKey(entry.page, row, slot) }
+    if entry.isCoded, codesKeys { return codedKey(entry.page, row, slot) }
     let isPaired = shape.keyType == .bfloat16
     // SAFETY: an entry's page holds `keyRows · 64` numbers.
     return unsafe number(
@@ -102,7 +109,7 @@ package import StreamingAttention
   }
 
   private func valueNumber(_ entry: LiveEntry, _ channel: Int, _ slot: Int) -> Double {
-    if entry.isCoded, shape.valueCode != .none { return codedValue(entry.page, channel, slot) }
+    if entry.isCoded, codesValues { return codedValue(entry.page, channel, slot) }
     let columns = (valueWidth + 15) / 16 * 16
     let panel = channel / PageLayout.panelWidth * PageLayout.panelWidth
     let (width, column) = (min(PageLayout.panelWidth, columns - panel), channel - panel)
@@ -118,34 +125,32 @@ package import StreamingAttention
   /// Where the scales of a slot's key begin: int4 has some for each panel of 32 slots.
   private func keyFactors(_ slot: Int) -> Int {
     let padded = (shape.keyWidth + 15) / 16 * 16
-    return shape.keyCode == .int4
+    return hasInt4Keys
       ? slot / 32 * (4 * padded + (shape.keyWidth + 7) / 8 * 128) : 0
   }
 
   /// A key's number from its code, scale and zero (`CodedPageLayout`).
   private func codedKey(_ page: Int, _ row: Int, _ slot: Int) -> Double {
     let padded = (shape.keyWidth + 15) / 16 * 16
-    let isInt4 = shape.keyCode == .int4
-    let rows = isInt4 ? 8 : 4
+    let rows = hasInt4Keys ? 8 : 4
     let panelBytes = (shape.keyWidth + rows - 1) / rows * 128
     // int4 has scales for each panel of 32 slots.
     let factors = keyFactors(slot)
-    let panel = factors + 4 * padded + (isInt4 ? 0 : slot / 32 * panelBytes)
+    let panel = factors + 4 * padded + (hasInt4Keys ? 0 : slot / 32 * panelBytes)
     // SAFETY: an entry's page is as long as its layout says.
     return unsafe decoded(
       address(page), code: panel + row / rows * 128 + slot % 32 * 4 + row % 4,
-      isUpper: row % 8 > 3, isInt4: isInt4, scale: factors + 2 * row,
+      isUpper: row % 8 > 3, isInt4: hasInt4Keys, scale: factors + 2 * row,
       zero: factors + 2 * (padded + row))
   }
 
   private func codedValue(_ page: Int, _ channel: Int, _ slot: Int) -> Double {
     let columns = (valueWidth + 15) / 16 * 16
-    let isInt4 = shape.valueCode == .int4
-    let rows = isInt4 ? 8 : 4
+    let rows = hasInt4Values ? 8 : 4
     let (panel, column) = (channel / 32, channel % 32)
     let width = min(32, columns - 32 * panel)
     // int4 has scales for 32 slots.
-    let slots = isInt4 ? 32 : 64
+    let slots = hasInt4Values ? 32 : 64
     let part = slots * 4 / rows + 4
     let start =
       codedValueOffset + panel * 32 * part * (64 / slots) + slot / slots * width * part
@@ -153,7 +158,7 @@ package import StreamingAttention
     // SAFETY: an entry's page is as long as its layout says.
     return unsafe decoded(
       address(page), code: start + (slot % slots / rows * width + column) * 4 + slot % 4,
-      isUpper: slot % 8 > 3, isInt4: isInt4, scale: factors + 2 * column,
+      isUpper: slot % 8 > 3, isInt4: hasInt4Values, scale: factors + 2 * column,
       zero: factors + 2 * (width + column))
   }
 
