@@ -370,33 +370,49 @@ func finishAllScores(
   guard task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil else {
     return
   }
+  let group = task.pointee.group
+  // One division for all rows.
+  var token = (firstRow + start) / group
+  var head = firstRow + start - token * group
   var row = start
-  while row < start + rows {
-    finishScores(task, scratch, entry, firstRow, row)
-    row += 1
+  let end = start + rows
+  while row < end {
+    let next = min(end, row + group - head)
+    finishScores(task, scratch, entry, token, head, row, next)
+    row = next
+    token += 1
+    head = 0
   }
 }
 
-/// What comes between q·k and the softmax: softcap, ALiBi, additive bias.
+/// What comes between q·k and the softmax in one token's rows, the first of which is of query head `head`: softcap, ALiBi, additive bias.
 @inline(__always)
 func finishScores(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ firstRow: Int, _ row: Int
+  _ token: Int, _ head: Int, _ start: Int, _ end: Int
 ) {
-  let scores = scratch.scores + 64 * row
-  let token = (firstRow + row) / task.pointee.group
-  let head = firstRow + row - token * task.pointee.group
-  if task.pointee.softcap > 0 { cap(scores, task.pointee.softcap) }
+  if task.pointee.softcap > 0 {
+    var row = start
+    while row < end {
+      cap(scratch.scores + 64 * row, task.pointee.softcap)
+      row += 1
+    }
+  }
   if let slopes = task.pointee.slopes {
     addLinearBias(
-      scores, slopes[head] * log2e,
+      scratch.scores + 64 * start, slopes + head, end - start,
       Float(task.pointee.positions[token] - entry.pointee.basePosition), scratch.nearest[token])
   }
   if let bias = task.pointee.bias {
-    addBias(
-      scores,
-      bias + token * task.pointee.biasTokenStride + head * task.pointee.biasHeadStride
-        + entry.pointee.firstKey, scratch.seen[row])
+    var row = start
+    while row < end {
+      addBias(
+        scratch.scores + 64 * row,
+        bias + token * task.pointee.biasTokenStride
+          + (head + row - start) * task.pointee.biasHeadStride + entry.pointee.firstKey,
+        scratch.seen[row])
+      row += 1
+    }
   }
 }
 

@@ -166,20 +166,34 @@ func cap(_ scores: Floats, _ softcap: Float) {
   }
 }
 
-/// Adds slope·(nearest − |distance of the query from slot 0 − slot|) to 64 scores, all in units of log2.
+/// Adds slope·(nearest − |distance of the query from slot 0 − slot|) to 64 scores of each row of one token, all in units of log2; slopes
+/// are in natural units.
 @inline(__always)
-func addLinearBias(_ scores: Floats, _ slope: Float, _ distance: Float, _ nearest: Float) {
-  let slopes = attention_splat(slope)
-  let near = attention_splat(nearest)
-  let from = attention_splat(distance)
-  var slot = 0
-  while slot < 64 {
-    let gap = attention_magnitude(attention_subtract(from, attention_ramp(Float(slot))))
-    attention_store(
-      scores + slot,
-      attention_fma(slopes, attention_subtract(near, gap), attention_load(scores + slot)))
-    slot += 16
+func addLinearBias(
+  _ scores: Floats, _ slopes: UnsafePointer<Float>, _ rows: Int, _ distance: Float, _ nearest: Float
+) {
+  let gaps = (
+    nearness(distance, nearest, 0), nearness(distance, nearest, 16),
+    nearness(distance, nearest, 32), nearness(distance, nearest, 48)
+  )
+  var row = 0
+  while row < rows {
+    let slope = attention_splat(slopes[row] * log2e)
+    let at = scores + 64 * row
+    attention_store(at, attention_fma(slope, gaps.0, attention_load(at)))
+    attention_store(at + 16, attention_fma(slope, gaps.1, attention_load(at + 16)))
+    attention_store(at + 32, attention_fma(slope, gaps.2, attention_load(at + 32)))
+    attention_store(at + 48, attention_fma(slope, gaps.3, attention_load(at + 48)))
+    row += 1
   }
+}
+
+/// nearest − |distance − slot| of sixteen slots from `slot` on.
+@inline(__always)
+func nearness(_ distance: Float, _ nearest: Float, _ slot: Int) -> Vector {
+  let gap = attention_magnitude(
+    attention_subtract(attention_splat(distance), attention_ramp(Float(slot))))
+  return attention_subtract(attention_splat(nearest), gap)
 }
 
 /// Adds a bias in natural units to the scores of the slots that are seen.
