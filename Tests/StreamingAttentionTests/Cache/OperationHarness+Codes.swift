@@ -7,6 +7,39 @@ extension OperationHarness {
   /// Types of a harness whose keys and values are quantised in part.
   static let quantizedTypes: [ElementType] = [.int8, .int4, .float16]
 
+  /// Which entries of a sequence's first page table are in codes.
+  func forms(of sequence: SequenceID) -> [Bool] { entries(of: sequence, table: 0).map(\.isCoded) }
+
+  /// The entries of a sequence and the bytes of their pages, in all layers.
+  func contents(of sequence: SequenceID) -> [[UInt8]] {
+    var contents: [[UInt8]] = []
+    for (layer, shape) in cache.layers.enumerated() {
+      for entry in entries(of: sequence, table: cache.table(ofLayer: layer)) {
+        contents.append(Array("\(entry)".utf8))
+        for head in 0..<shape.kvHeads {
+          contents.append(
+            CodedPage(of: entry, in: cache, layer: layer, head: head)?.memory.bytes ?? [])
+        }
+      }
+    }
+    return contents
+  }
+
+  /// Whether every live slot of a sequence holds its token.
+  func holds(_ identities: [Int], in sequence: SequenceID) -> Bool {
+    for (layer, shape) in cache.layers.enumerated() {
+      for entry in entries(of: sequence, table: cache.table(ofLayer: layer)) {
+        for (slot, token) in zip(entry.slots, entry.tokens) {
+          for head in 0..<shape.kvHeads
+          where !holds(identities[token], layer: layer, head: head, entry: entry, slot: slot) {
+            return false
+          }
+        }
+      }
+    }
+    return true
+  }
+
   /// Whether a live slot of a quantised layer holds a token's key and value, up to the errors that the page records.
   func holdsCodes(
     _ identity: Int, layer: Int, head: Int, entry: LiveEntry, slot: Int

@@ -16,44 +16,6 @@ struct QuantizedCacheTests {
       fullPrecision: fullPrecision, window: window)
   }
 
-  private func forms(_ harness: OperationHarness, _ sequence: SequenceID) -> [Bool] {
-    harness.entries(of: sequence, table: 0).map(\.isCoded)
-  }
-
-  /// The entries of a sequence and the bytes of their pages.
-  private func contents(_ harness: OperationHarness, _ sequence: SequenceID) -> [[UInt8]] {
-    var contents: [[UInt8]] = []
-    for (layer, shape) in harness.cache.layers.enumerated() {
-      for entry in harness.entries(of: sequence, table: harness.cache.table(ofLayer: layer)) {
-        contents.append(Array("\(entry)".utf8))
-        for head in 0..<shape.kvHeads {
-          contents.append(
-            CodedPage(of: entry, in: harness.cache, layer: layer, head: head)?.memory.bytes ?? [])
-        }
-      }
-    }
-    return contents
-  }
-
-  /// Checks every live slot of a sequence against its tokens.
-  private func holds(
-    _ harness: OperationHarness, _ sequence: SequenceID, _ identities: [Int]
-  ) -> Bool {
-    for (layer, shape) in harness.cache.layers.enumerated() {
-      for entry in harness.entries(of: sequence, table: harness.cache.table(ofLayer: layer)) {
-        for (slot, token) in zip(entry.slots, entry.tokens) {
-          for head in 0..<shape.kvHeads
-          where !harness.holds(
-            identities[token], layer: layer, head: head, entry: entry, slot: slot)
-          {
-            return false
-          }
-        }
-      }
-    }
-    return true
-  }
-
   @Test(
     "holds codes in all but the two newest pages, however it has grown",
     arguments: [1, 3, 64, 65, 200, 1_000])
@@ -65,9 +27,9 @@ struct QuantizedCacheTests {
       identities += try harness.append([(sequence, min(step, 600 - identities.count))])[0]
       if identities.count % 7 == 0 { #expect(harness.cache.checkInvariants() == []) }
     }
-    #expect(forms(harness, sequence) == [Bool](repeating: true, count: 8) + [false, false])
+    #expect(harness.forms(of: sequence) == [Bool](repeating: true, count: 8) + [false, false])
     #expect(harness.cache.checkInvariants() == [])
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.holds(identities, in: sequence))
     let statistics = harness.cache.statistics()
     #expect(statistics.quantizedPages > 0 && statistics.quantizedPages < statistics.pages)
   }
@@ -81,20 +43,20 @@ struct QuantizedCacheTests {
     let fork = try cache.fork(first)
     let pages = cache.statistics().pages
     // Entries 3 and 4 are plain and shared; each sequence quantises 3 for itself, the other keeps what it has.
-    let before = contents(harness, fork)
+    let before = harness.contents(of: fork)
     identities += try harness.append([(first, 50)])[0]
-    #expect(forms(harness, first) == [true, true, true, true, false, false])
-    #expect(forms(harness, fork) == [true, true, true, false, false])
-    #expect(contents(harness, fork) == before)
+    #expect(harness.forms(of: first) == [true, true, true, true, false, false])
+    #expect(harness.forms(of: fork) == [true, true, true, false, false])
+    #expect(harness.contents(of: fork) == before)
     #expect(cache.statistics().pages > pages)
     _ = try harness.append([(fork, 50)])
-    #expect(forms(harness, fork) == [true, true, true, true, false, false])
+    #expect(harness.forms(of: fork) == [true, true, true, true, false, false])
     // The same slots give the same codes.
     let entries = [first, fork].map { harness.entries(of: $0, table: 0)[3] }
     #expect(entries[0].page != entries[1].page)
     let copies = entries.map { CodedPage(of: $0, in: cache, layer: 0, head: 1)?.memory.bytes }
     #expect(copies[0] == copies[1] && copies[0] != nil)
-    #expect(holds(harness, first, identities))
+    #expect(harness.holds(identities, in: first))
     #expect(cache.checkInvariants() == [])
   }
 
@@ -109,7 +71,7 @@ struct QuantizedCacheTests {
     try cache.truncate(sequence, to: 150)
     identities.removeSubrange(150...)
     #expect(cache.byteCount <= bytes)
-    #expect(forms(harness, sequence) == [true, true, true])
+    #expect(harness.forms(of: sequence) == [true, true, true])
     let entry = harness.entries(of: sequence, table: 0)[2]
     let stored = try #require(CodedPage(of: entry, in: cache, layer: 0, head: 0))
     let both = cache.fingerprint(includingPages: true)
@@ -119,10 +81,10 @@ struct QuantizedCacheTests {
     #expect(cache.fingerprint(includingPages: true) == both)
     #expect(cache.checkInvariants() == [])
 
-    let others = contents(harness, fork)
+    let others = harness.contents(of: fork)
     identities += try harness.append([(sequence, 1)])[0]
-    #expect(forms(harness, sequence) == [true, true, false])
-    #expect(contents(harness, fork) == others)
+    #expect(harness.forms(of: sequence) == [true, true, false])
+    #expect(harness.contents(of: fork) == others)
     let widened = harness.entries(of: sequence, table: 0)[2]
     let plain = try #require(CodedPage(of: widened, in: cache, layer: 0, head: 0))
     for slot in entry.slots {
@@ -133,11 +95,11 @@ struct QuantizedCacheTests {
         plain.value(slot: slot)
           == stored.value(slot: slot).map { Double(SlotTwin.rounded(Float($0), .float16)) })
     }
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.holds(identities, in: sequence))
     // And is quantised again in its turn.
     identities += try harness.append([(sequence, 200)])[0]
-    #expect(forms(harness, sequence) == [true, true, true, true, false, false])
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.forms(of: sequence) == [true, true, true, true, false, false])
+    #expect(harness.holds(identities, in: sequence))
     #expect(cache.checkInvariants() == [])
   }
 
@@ -148,14 +110,14 @@ struct QuantizedCacheTests {
     let sequence = try cache.makeSequence(startingAt: 200_000)
     var identities = try harness.append([(sequence, 500)])[0].map(\.self)
     let fork = try cache.fork(sequence)
-    let others = contents(harness, fork)
+    let others = harness.contents(of: fork)
     try cache.remove(70..<90, from: sequence)
     identities.removeSubrange(70..<90)
-    #expect(forms(harness, sequence) == [true, false, true, true, true, true, false, false])
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.forms(of: sequence) == [true, false, true, true, true, true, false, false])
+    #expect(harness.holds(identities, in: sequence))
     identities += try harness.append([(sequence, 1)])[0]
-    #expect(forms(harness, sequence) == [true, true, true, true, true, true, false, false])
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.forms(of: sequence) == [true, true, true, true, true, true, false, false])
+    #expect(harness.holds(identities, in: sequence))
     // Two pages that are nearly empty become one.
     let merges = cache.statistics().merges
     try cache.remove(50..<150, from: sequence)
@@ -163,10 +125,10 @@ struct QuantizedCacheTests {
     try cache.remove(5..<45, from: sequence)
     identities.removeSubrange(5..<45)
     #expect(cache.statistics().merges > merges)
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.holds(identities, in: sequence))
     identities += try harness.append([(sequence, 130)])[0]
-    #expect(holds(harness, sequence, identities))
-    #expect(contents(harness, fork) == others)
+    #expect(harness.holds(identities, in: sequence))
+    #expect(harness.contents(of: fork) == others)
     #expect(cache.checkInvariants() == [])
   }
 
@@ -177,10 +139,10 @@ struct QuantizedCacheTests {
     let identities = try harness.append([(sequence, 900)])[0].map(\.self)
     // 15 pages: 70 tokens reach into the second, token 700 is in the eleventh.
     #expect(
-      forms(harness, sequence)
+      harness.forms(of: sequence)
         == [false, false] + [Bool](repeating: true, count: 8)
         + [Bool](repeating: false, count: 5))
-    #expect(holds(harness, sequence, identities))
+    #expect(harness.holds(identities, in: sequence))
     #expect(throws: CacheError.invalidTokenCount(received: -1)) {
       try KVCache(
         layers: harness.cache.layers, fullPrecision: FullPrecision(first: 0, last: -1))

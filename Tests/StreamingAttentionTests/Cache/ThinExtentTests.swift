@@ -75,6 +75,12 @@ private struct PageHistory {
     return true
   }
 
+  mutating func keep(first: Int, last: Int, of sequence: SequenceID) throws {
+    try cache.keep(first: 64 * first, last: 64 * last, of: sequence)
+    let count = fills[sequence]?.count ?? 0
+    fills[sequence]?.removeSubrange(first..<count - last)
+  }
+
   /// What is wrong with the bytes of any live page.
   func wrongPages() -> Int {
     var wrong = 0
@@ -231,6 +237,24 @@ struct ThinExtentTests {
       moved = now
     }
     #expect(moved > 0)
+  }
+
+  @Test("behind the sinks of a sequence that evicts are spared, and likewise those of its fork")
+  func evictingFork() throws {
+    var history = try PageHistory(seed: 1, layers: Self.plain)
+    let cache = history.cache
+    let parent = try history.makeSequence()
+    for _ in 0..<40 { try history.append(8, to: parent) }
+    // A page of sinks, then pages 56 and later: of the extents of pages 32..<64 a quarter is left.
+    try history.keep(first: 1, last: 320 - 56, of: parent)
+    try history.fork(parent)
+    try history.drop(parent)
+    #expect(cache.statistics().thinExtents == 4)
+    let other = try history.makeSequence()
+    for _ in 0..<200 { try history.append(1, to: other) }
+    // 265 + 200 pages: more than the 320 of the largest formula before, so that others would have been emptied.
+    #expect(cache.statistics().emptiedExtents == 0 && cache.statistics().thinExtents == 4)
+    #expect(history.wrongPages() == 0 && cache.checkInvariants() == [])
   }
 
   @Test("do not matter while sequences only grow and fork: committed bytes stay near the formula")
