@@ -140,34 +140,18 @@ final class OperationHarness {
 
   /// Whether a live slot holds a token's key, turned freshly by (position − anchor), and its value.
   ///
-  /// A key is rounded to its type once when it is written, and once more by each rewrite; a turn in f32 costs 8 of its
-  /// roundings at most.
+  /// A key is rounded once when it is written, and once more by each rewrite.
   func holds(_ identity: Int, layer: Int, head: Int, entry: LiveEntry, slot: Int) -> Bool {
     let shape = cache.layers[layer]
     if shape.isQuantized {
       return holdsCodes(identity, layer: layer, head: head, entry: entry, slot: slot)
     }
-    let table = cache.table(ofLayer: layer)
-    let order: PairOrder = shape.rotaryPairing == .halves ? .halves : .interleaved
     guard let page = unsafe cache.pageAddresses(layer: layer, kvHead: head)[entry.page] else {
       return false
     }
-    let given = key(identity, layer: layer, head: head).map(Double.init)
-    let turning = rotation(layer: layer, epoch: entry.epoch)
-    let expected =
-      turning?.turned(given, by: entry.basePosition + slot - entry.anchor) ?? given
-    let lengths = turning?.magnitudes(of: given) ?? given.map(\.magnitude)
-    let roundings = Double(1 + rewrites(entry.page, table: table))
-    for channel in given.indices {
-      let stored = unsafe SlotTwin.load(
-        page,
-        SlotTwin.keyIndex(
-          channel: channel, slot: slot, pairs: shape.rotaryPairs, order: order,
-          element: shape.keyType.stored), shape.keyType.stored)
-      let unit = Self.unit(shape.keyType) * 1.01 + 8 * 0x1p-24
-      let bound = roundings * (unit * lengths[channel] + 0x1p-25)
-      if !((Double(stored) - expected[channel]).magnitude <= bound) { return false }
-    }
+    let most = Double(1 + rewrites(entry.page, table: cache.table(ofLayer: layer)))
+    let own = keyRoundings(identity, layer: layer, head: head, entry: entry, slot: slot)
+    if !(own <= most) { return false }
     let offset = cache.layout(ofLayer: layer).valueOffset
     for (channel, number) in value(identity, layer: layer, head: head).enumerated() {
       let stored = unsafe SlotTwin.load(
@@ -178,6 +162,38 @@ final class OperationHarness {
       if stored != SlotTwin.rounded(number, shape.valueType.stored) { return false }
     }
     return unsafe isBounded(layer: layer, head: head, entry: entry, slot: slot, page)
+  }
+
+  /// How far a slot of a plain layer is from a token's key, turned freshly, in units of what one rounding may move a channel by.
+  ///
+  /// That is the unit roundoff of the key's type; a turn in f32 costs 8 of its roundings at most.
+  func keyRoundings(
+    _ identity: Int, layer: Int, head: Int, entry: LiveEntry, slot: Int
+  ) -> Double {
+    let shape = cache.layers[layer]
+    let order: PairOrder = shape.rotaryPairing == .halves ? .halves : .interleaved
+    guard let page = unsafe cache.pageAddresses(layer: layer, kvHead: head)[entry.page] else {
+      return .infinity
+    }
+    let given = key(identity, layer: layer, head: head).map(Double.init)
+    let turning = rotation(layer: layer, epoch: entry.epoch)
+    let expected =
+      turning?.turned(given, by: entry.basePosition + slot - entry.anchor) ?? given
+    let lengths = turning?.magnitudes(of: given) ?? given.map(\.magnitude)
+    let unit = Self.unit(shape.keyType) * 1.01 + 8 * 0x1p-24
+    var most = 0.0
+    for channel in given.indices {
+      let stored = unsafe SlotTwin.load(
+        page,
+        SlotTwin.keyIndex(
+          channel: channel, slot: slot, pairs: shape.rotaryPairs, order: order,
+          element: shape.keyType.stored), shape.keyType.stored)
+      let error = (Double(stored) - expected[channel]).magnitude
+      // What is not a number is off by more than anything.
+      let own = error / (unit * lengths[channel] + 0x1p-25)
+      most = own <= most ? most : own.isNaN ? .infinity : own
+    }
+    return most
   }
 
   /// Whether the page's norms bound what the slot holds.

@@ -159,6 +159,27 @@ struct OperationTests {
     #expect(unsafe norms[page].key == 1e9)
   }
 
+  @Test("a fork of a rewound sequence bounds its copy afresh, and leaves the other's bounds alone")
+  func rewoundForkNorms() throws {
+    let harness = try OperationHarness(seed: 3)
+    let cache = harness.cache
+    let parent = try cache.makeSequence()
+    _ = try harness.append([(parent, 60)])
+    let norms = unsafe cache.pageNorms(layer: 0, kvHead: 0)
+    let page = harness.entries(of: parent, table: 0)[0].page
+    unsafe norms[page] = PageNorms(key: 1e9, value: 1e9)
+    try cache.truncate(parent, to: 30)
+    let fork = try cache.fork(parent)
+    _ = try harness.append([(fork, 1)])
+    let copy = harness.entries(of: fork, table: 0)[0].page
+    #expect(copy != page)
+    let bounds = unsafe cache.pageNorms(layer: 0, kvHead: 0)
+    #expect(unsafe bounds[copy].key < 100 && bounds[copy].value < 100)
+    #expect(unsafe bounds[page].key == 1e9)
+    _ = try harness.append([(parent, 1)])
+    #expect(unsafe bounds[page].key < 100)
+  }
+
   // MARK: Removals
 
   @Test("a context shift by whole pages edits integers only, and leaves siblings alone")
