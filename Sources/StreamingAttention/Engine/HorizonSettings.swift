@@ -19,7 +19,7 @@ struct HorizonSettings: BitwiseCopyable {
   /// What the kernels may add to a bias of −slope·distance, as a part of it: roundings of slope·log2 e (2 u), of the
   /// bias in the leaf (u) and of its rest (u), with u = 2⁻²⁴.
   static let biasError = 0x1p-21
-  /// What the kernels may add to log2 of a mass: 2⁻⁸ where probabilities are rounded to bf16 (log2 e times 2⁻⁹ and 1.6e-4 of their 2^x), 2⁻¹⁵ for
+  /// What the kernels may add to log2 of a mass: 1.5 · 2⁻⁸ where probabilities are rounded to bf16 (log2 e times 2⁻⁸ and 1.6e-4 of their 2^x), 2⁻¹⁵ for
   /// other 2^x, the sums and the rescalings, both in what is skipped and in what it is compared with.
   static let massError = 0x1p-6
 
@@ -30,7 +30,7 @@ struct HorizonSettings: BitwiseCopyable {
     epsilon = layer.alibiEpsilon
     logEpsilon = log2(Double(layer.alibiEpsilon))
     // A sum of n products loses at most n·u of Σ |q|·|k|, which the norms bound; turning and scaling a few u more.
-    // A query rounded to bf16 grows by 2⁻⁹ at most.
+    // A query rounded to bf16 grows by 2⁻⁸ at most.
     let rounding = Double(keyWidth + 64) * 0x1p-23 + (keyType == .bfloat16 ? 0x1p-8 : 0)
     let scale = layer.scale ?? 1 / Float(keyWidth).squareRoot()
     scoreFactor = Double(abs(scale)) * M_LOG2E * (1 + rounding)
