@@ -152,8 +152,20 @@ import Testing
       layers: [LayerAttention(queryHeads: 2)], workers: Workers(count: 1))
     let large = try SyntheticFill(
       engine: engine, sequences: [FillSequence(filled: 64), FillSequence(filled: 100_000)])
-    #expect(throws: FillError.self) { _ = try large.fill() }
+    // What all of it takes, not what the first step too many does: 64 slots of 2 heads, keys and values of 64 channels of f32.
+    let pages = 1 + (100_000 + 63) / 64
+    #expect(
+      throws: FillError.cache(
+        .outOfMemory(needed: pages * 64 * 2 * 2 * 64 * 4, allowed: 8 << 20))
+    ) { _ = try large.fill() }
     #expect(engine.cache.sequenceCount == 0 && engine.cache.byteCount == 0)
+    // Each fits alone, the second not beside the first.
+    let half = try SyntheticFill(engine: engine, sequences: [FillSequence(filled: 5_000)])
+    _ = try half.fill()
+    let other = try SyntheticFill(engine: engine, sequences: [FillSequence(filled: 5_000)])
+    #expect(throws: FillError.self) { _ = try other.fill() }
+    #expect(engine.cache.sequenceCount == 1)
+    try half.drop()
     let flag = CancellationFlag()
     flag.cancel()
     let small = try SyntheticFill(engine: engine, sequences: [FillSequence(filled: 640)])

@@ -101,6 +101,7 @@ package final class SyntheticFill {
     cancellation: CancellationFlag? = nil, progress: ((Double) -> Void)? = nil
   ) throws(FillError) -> [SequenceID] {
     precondition(ids.isEmpty, "filled twice")
+    try demandMemory()
     do throws(FillError) {
       try grow()
       try writePages(cancellation: cancellation, progress: progress)
@@ -115,6 +116,24 @@ package final class SyntheticFill {
   package func drop() throws(FillError) {
     for id in ids { try FillError.wrapping { () throws(CacheError) in try engine.cache.drop(id) } }
     ids = []
+  }
+
+  /// Throws where the sequences can never fit, before all memory has been filled with what does.
+  private func demandMemory() throws(FillError) {
+    let cache = engine.cache
+    var needed = 0
+    for (layer, shape) in cache.layers.enumerated() {
+      let page = min(
+        cache.layout(ofLayer: layer).pageBytes, cache.codedLayout(ofLayer: layer).pageBytes)
+      for sequence in sequences {
+        var kept = sequence.length
+        if case .window(let window) = shape.retention { kept = min(kept, window) }
+        needed += (kept + PageLayout.slots - 1) / PageLayout.slots * shape.kvHeads * page
+      }
+    }
+    guard needed <= cache.memoryLimit else {
+      throw .cache(.outOfMemory(needed: needed, allowed: cache.memoryLimit))
+    }
   }
 
   /// Reserves everything, one page of every sequence after the other, as steps of one token would.
