@@ -150,7 +150,9 @@ extension SyntheticFill {
         for (number, answer) in answers.enumerated() {
           let row = first + number / group
           let start = (row * heads + kvHead * group + number % group) * stored.valueWidth
-          for channel in answer.indices { output[start + channel] = Float(answer[channel]) }
+          for (channel, number) in answer.output.enumerated() {
+            output[start + channel] = Float(number)
+          }
         }
       }
       first += sequence.queries

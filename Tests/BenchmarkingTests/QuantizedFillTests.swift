@@ -30,14 +30,14 @@ struct QuantizedFillTests {
         _ = try fill.fill()
         let queries = fill.plainQueries(layer: 0)
         _ = try fill.output(queries: queries) { output in
-          let error = try fill.relativeError(
+          let (error, missing) = try fill.compare(
             layer: 0, queries: queries.span, output: output.span, kvHead: 1, which: 0..<rows)
           // More than 12 rows of a head widen a page: plain f32.
           let types = StoredTypes(
             key: rows == 1 ? keyType : keyType.plain, value: rows == 1 ? valueType : valueType.plain
           )
           let check = PlainCheck.dense(
-            error, types: types, reader: fill.engine)
+            error, missing, types: types, reader: fill.engine)
           #expect(check.passed, "\(example) \(keyType) \(valueType) \(error) \(check.tolerance)")
         }
       }

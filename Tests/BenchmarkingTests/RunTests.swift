@@ -201,6 +201,21 @@ struct RunTests {
     #expect(throws: BenchmarkError.self) { try RowMemory.demand(1 << 50) }
   }
 
+  @Test(
+    "the relative error of a prefill is that of its newest rows, also where the oldest see one key")
+  func squarePrefill() throws {
+    let (records, allPassed, error) = try run(
+      "prefill",
+      [
+        "--position": "rope", "--key-type": "bf16", "--context": "500",
+        "--query-length": "500,1",
+      ])
+    #expect(error == nil && allPassed && records.map(\.queryLength) == [500, 1])
+    // The same row asks the same; its page may be multiplied in another way.
+    let errors = records.map { $0.relativeError ?? 0 }
+    #expect(errors[0] > errors[1] / 4 && errors[0] < errors[1] * 4, "\(errors)")
+  }
+
   @Test("forks in one step have the answers that each has alone, and read what they share once")
   func forks() throws {
     let (records, allPassed, error) = try run(

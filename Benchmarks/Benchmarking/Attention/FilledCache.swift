@@ -87,32 +87,33 @@ package final class FilledCache {
   ///   - reader: The engine that attended.
   ///   - rows: Query rows of each sequence.
   ///   - skippedMass: The bound on the share of a row that a horizon skipped.
-  /// - Returns: What was found, and the error of all parts together.
+  /// - Returns: What was found, and the error of the newest rows of all parts together.
   /// - Throws: ``BenchmarkError`` if the sequence has been dropped.
   func compareWithDouble(
     _ output: [Float], queries: [Float], layer: Int, parts: [CheckedParts.Part],
     reader: AttentionEngine, rows: Int, skippedMass: Double = 0
   ) throws(BenchmarkError) -> (check: SelfCheck, error: RelativeError) {
     let fill = fill
-    var (check, whole) = (SelfCheck(), RelativeError())
+    var (check, newest) = (SelfCheck(), RelativeError())
     for part in parts {
       for row in rows == 1 ? [0] : [0, rows - 1] {
-        let error = try BenchmarkError.wrapping { () throws(FillError) in
-          try fill.relativeError(
+        let (error, missing) = try BenchmarkError.wrapping { () throws(FillError) in
+          try fill.compare(
             layer: layer, queries: queries.span, output: output.span, for: reader, rows: rows,
             sequence: part.sequence, kvHead: part.kvHead, which: row..<row + 1)
         }
-        whole.merge(error)
+        // The oldest rows may see a few keys, which leave no error.
+        if row == rows - 1 { newest.merge(error) }
         let visible = fill.sequences[part.sequence].length - rows + row + 1
         check.merge(
           PlainCheck.dense(
-            error, types: types, reader: reader,
+            error, missing, types: types, reader: reader,
             keyLength: fill.keyLength(
               layer: layer, sequence: part.sequence, kvHead: part.kvHead, tokens: 0..<visible,
               for: reader),
             skippedMass: skippedMass, valueWidth: shape.headDimension))
       }
     }
-    return (check, whole)
+    return (check, newest)
   }
 }

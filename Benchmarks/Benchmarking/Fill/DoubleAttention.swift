@@ -35,6 +35,17 @@ struct DoubleAttention: Sendable {
     }
   }
 
+  /// What a row should get.
+  struct Answer: Sendable {
+    var whole: State
+    /// The parts that make it, sinks left out.
+    var stretches: [State]
+
+    var output: [Double] {
+      whole.denominator > 0 ? whole.output.map { $0 / whole.denominator } : whole.output
+    }
+  }
+
   let rows: [Row]
   /// What turns the queries, and the frequencies of epoch 1, which may have turned keys.
   let rotary: RotaryEmbedding?
@@ -45,17 +56,21 @@ struct DoubleAttention: Sendable {
   let isCausal: Bool
   let window: Int
 
-  /// The state of every row over some entries.
-  func states(over entries: ArraySlice<LiveEntry>, in pages: StoredPages) -> [State] {
+  /// The states over some entries, `[row][stretch]`, each of so many entries.
+  func states(
+    over entries: ArraySlice<LiveEntry>, in pages: StoredPages, stretch: Int
+  ) -> [[State]] {
     let width = pages.valueWidth
-    var states = [State](
-      repeating: State(output: [Double](repeating: 0, count: width)), count: rows.count)
+    let none = State(output: [Double](repeating: 0, count: width))
+    var states = [[State]](
+      repeating: Array(repeating: none, count: (entries.count + stretch - 1) / stretch),
+      count: rows.count)
     var (keys, values): ([Double], [Double]) = ([], [])
     var scores = [Double](repeating: 0, count: PageLayout.slots)
     let channels = pages.channels(rotary)
     var anchor: Int?
     var queries: [[Double]] = []
-    for entry in entries {
+    for (number, entry) in entries.enumerated() {
       pages.readKeys(of: entry, into: &keys)
       var keyAnchor = entry.anchor
       if let rotary, entry.epoch != epoch {
@@ -69,7 +84,7 @@ struct DoubleAttention: Sendable {
       pages.readValues(of: entry, into: &values)
       for (index, row) in rows.enumerated() {
         Self.multiply(queries[index], keys, &scores)
-        advance(&states[index], row, entry, &scores, values, width)
+        advance(&states[index][number / stretch], row, entry, &scores, values, width)
       }
     }
     return states

@@ -1,12 +1,6 @@
 package import StreamingAttention
 import Synchronization
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 extension SyntheticFill {
   /// The error of some rows of an output against Double over the keys and values as stored.
   ///
@@ -28,6 +22,17 @@ extension SyntheticFill {
     layer: Int, queries: Span<Float>, output: Span<Float>, for reader: AttentionEngine? = nil,
     rows count: Int? = nil, sequence: Int = 0, kvHead: Int = 0, which: Range<Int>? = nil
   ) throws(FillError) -> RelativeError {
+    try compare(
+      layer: layer, queries: queries, output: output, for: reader, rows: count, sequence: sequence,
+      kvHead: kvHead, which: which
+    ).error
+  }
+
+  /// ``relativeError(layer:queries:output:for:rows:sequence:kvHead:which:)``, and along which stretches of keys the differences lie.
+  func compare(
+    layer: Int, queries: Span<Float>, output: Span<Float>, for reader: AttentionEngine? = nil,
+    rows count: Int? = nil, sequence: Int = 0, kvHead: Int = 0, which: Range<Int>? = nil
+  ) throws(FillError) -> (error: RelativeError, missing: MissingKeys) {
     let reader = reader ?? engine
     let stored = rows.layers[layer].stored
     let heads = reader.layers[layer].queryHeads
@@ -42,19 +47,20 @@ extension SyntheticFill {
       kvHead: kvHead,
       rows: which)
     let firstRow = sequences[..<sequence].reduce(0) { $0 + $1.queries } + which.lowerBound
-    var error = RelativeError()
+    var (error, missing) = (RelativeError(), MissingKeys())
     for (index, answer) in expected.enumerated() {
       let row = (firstRow + index / group) * heads + kvHead * group + index % group
-      error.add(output, at: row * stored.valueWidth, expected: answer)
+      error.add(output, at: row * stored.valueWidth, expected: answer.output)
+      missing.add(output, at: row * stored.valueWidth, answer: answer)
     }
-    return error
+    return (error, missing)
   }
 
-  /// What some rows of a sequence should get, `[row, head of the group][channel]`.
+  /// What some rows of a sequence should get, `[row, head of the group]`.
   func answers(
     layer: Int, queries: Span<Float>, for reader: AttentionEngine, asking count: Int? = nil,
     sequence: Int, kvHead: Int, rows which: Range<Int>
-  ) throws(FillError) -> [[Double]] {
+  ) throws(FillError) -> [DoubleAttention.Answer] {
     let attention = reader.layers[layer]
     let stored = rows.layers[layer].stored
     let (heads, group) = (attention.queryHeads, attention.queryHeads / stored.kvHeads)
@@ -85,10 +91,10 @@ extension SyntheticFill {
       layer: layer, sequence: sequence, kvHead: kvHead)
   }
 
-  /// The outputs of some rows in Double, shared among the workers in runs of entries.
+  /// The answers of some rows in Double, shared among the workers in runs of entries.
   private func reference(
     _ attention: DoubleAttention, layer: Int, sequence: Int, kvHead: Int
-  ) throws(FillError) -> [[Double]] {
+  ) throws(FillError) -> [DoubleAttention.Answer] {
     let cache = engine.cache
     var entries: [LiveEntry] = []
     try FillError.wrapping { () throws(CacheError) in
@@ -96,31 +102,28 @@ extension SyntheticFill {
         entries.append($0)
       }
     }
-    let width = cache.layers[layer].valueWidth
-    guard !entries.isEmpty else {
-      return attention.rows.map { _ in [Double](repeating: 0, count: width) }
-    }
     // SAFETY: pages are only read, and nothing writes them before the call returns.
     nonisolated(unsafe) let pages = StoredPages(cache, layer: layer, kvHead: kvHead)
-    let (run, all) = (SummationOrder.largestLeafEntries, entries)
+    let all = entries
+    let stretch = max(1, (all.count + MissingKeys.mostStretches - 1) / MissingKeys.mostStretches)
+    let run = stretch * max(1, SummationOrder.largestLeafEntries / stretch)
     let runs = (all.count + run - 1) / run
-    let results = Mutex([[DoubleAttention.State]](repeating: [], count: runs))
+    let results = Mutex([[[DoubleAttention.State]]](repeating: [], count: runs))
     engine.workers.forEachIndex(runs) { index in
       let slice = all[index * run..<min((index + 1) * run, all.count)]
-      let states = attention.states(over: slice, in: unsafe pages)
+      let states = attention.states(over: slice, in: unsafe pages, stretch: stretch)
       results.withLock { $0[index] = states }
     }
     let states = results.withLock { $0 }
+    let none = [Double](repeating: 0, count: cache.layers[layer].valueWidth)
     return attention.rows.indices.map { row in
-      var whole = states[0][row]
-      for other in states.dropFirst() { whole.merge(other[row]) }
+      let stretches = states.flatMap { $0[row] }
+      var whole = DoubleAttention.State(output: none)
+      for state in stretches { whole.merge(state) }
       if let sink = attention.rows[row].sink {
-        whole.merge(
-          DoubleAttention.State(
-            maximum: sink, denominator: 1, output: [Double](repeating: 0, count: width)))
+        whole.merge(DoubleAttention.State(maximum: sink, denominator: 1, output: none))
       }
-      return whole.denominator > 0
-        ? whole.output.map { $0 / whole.denominator } : whole.output
+      return DoubleAttention.Answer(whole: whole, stretches: stretches)
     }
   }
 }
