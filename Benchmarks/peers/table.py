@@ -37,7 +37,9 @@ ALLOWED = dict(
 
 def problem_of(record):
     """Why a record cannot stand in a table, or none; what belongs to no comparison does not."""
-    return fields.problem(record, NEEDED, ALLOWED) if "comparison" in record else None
+    if "comparison" not in record:
+        return None
+    return fields.problem(record, NEEDED, ALLOWED) or fields.problem_of_answer(record)
 
 
 def key_of(record):

@@ -35,6 +35,10 @@ def is_mix(value):
     return is_text(value) and re.fullmatch(r"(\d{1,4}\*)?\d{1,9}(\+(\d{1,4}\*)?\d{1,9})*", value)
 
 
+def is_check(value):
+    return isinstance(value, dict) and isinstance(value.get("passed"), bool)
+
+
 def is_distribution(value):
     """Numbers by their names, by context; null where nothing was measured."""
     return isinstance(value, dict) and all(
@@ -52,6 +56,7 @@ POSITIVE = "a number above 0", is_positive
 AMOUNT = "a number, 0 or more", is_amount
 ERROR = "a number, or null for what is none", lambda value: value is None or is_amount(value)
 MIX = "lengths of sequences", is_mix
+CHECK = "an object whose 'passed' is true or false", is_check
 DISTRIBUTION = "numbers by context", is_distribution
 
 
@@ -73,6 +78,22 @@ def problem(record, needed, allowed=None):
 
 def ascii_only(text):
     return text.encode("ascii", "backslashreplace").decode()
+
+
+CHECKS = dict(selfCheck=CHECK, checksFailed=DEPTH)
+
+
+def problem_of_answer(record):
+    """Why a record's time is that of a wrong answer, or none; a record without checks has none."""
+    found = problem(record, {}, CHECKS)
+    if found:
+        return found
+    advice = "measure again, or take the line out"
+    if "selfCheck" in record and not record["selfCheck"]["passed"]:
+        return f"the answer was wrong ('selfCheck' has not passed); {advice}"
+    if record.get("checksFailed"):
+        return f"answers were wrong ('checksFailed' is {record['checksFailed']}); {advice}"
+    return None
 
 
 HEADS = dict(queryHeads=COUNT, kvHeads=COUNT, headDimension=COUNT)
@@ -133,4 +154,5 @@ def problem_of_drawing(record):
         return None
     if name == "model" and "depth" not in record and "context" not in record:
         return "a record has no 'depth'"
-    return problem(record, *DRAWN[name])
+    # The note of a gap would stay in the terminal, while the figure travels without it.
+    return problem(record, *DRAWN[name]) or problem_of_answer(record)

@@ -17,7 +17,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def main():
-    parser = Parser(prog="tools/plot", description=__doc__.split(";")[0] + ".")
+    parser = Parser(
+        prog="tools/plot",
+        description=__doc__.split(";")[0] + ".",
+        epilog="A record whose answer was wrong (selfCheck, checksFailed) is refused with exit "
+        "status 65: its time is that of another computation. One of a machine that did not hold "
+        "still is drawn hollow.",
+    )
     parser.add_argument(
         "results", type=pathlib.Path, nargs="+", help="what attend bench or stress --save wrote"
     )
