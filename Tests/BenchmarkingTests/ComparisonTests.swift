@@ -96,12 +96,36 @@ struct ComparisonTests {
     #expect(throws: BenchmarkError.self) { try PeerFigure.read("\n", path: "f") }
   }
 
-  private func ours(_ type: String, _ median: Double, steady: Bool = true) -> BenchmarkRecord {
+  @Test(
+    "numbers that may be missing are refused where they are wrong",
+    arguments: [
+      ("minimumMilliseconds", "-3"), ("minimumMilliseconds", "0"), ("minimumMilliseconds", "\"1\""),
+      ("relativeError", "-1"), ("relativeError", "true"), ("relativeError", "[]"),
+    ])
+  func optionalNumbers(name: String, value: String) throws {
+    let plain = Self.figure("decode", rows: 1)
+    func with(_ value: String) -> String { plain.dropLast() + ", \"\(name)\": \(value)}" }
+    let error = #expect(throws: BenchmarkError.self) {
+      try PeerFigure.read(plain + "\n" + with(value), path: "f")
+    }
+    guard case .data("f", 2, let reason) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(reason.contains(name))
+    let without = try PeerFigure.read(with("null"), path: "f")
+    #expect(without == (try PeerFigure.read(plain, path: "f")))
+  }
+
+  private func ours(
+    _ type: String, _ median: Double, steady: Bool = true, passed: Bool = true
+  ) -> BenchmarkRecord {
     var record = BenchmarkRecord(operation: "decode")
     record.keyType = type
     record.valueType = type
     record.medianMilliseconds = median
     record.isSteady = steady
+    record.selfCheck = CheckedAnswer(passed: passed, maximumError: 0, rowCount: 1)
     return record
   }
 
@@ -121,10 +145,24 @@ struct ComparisonTests {
     #expect(records.map(\.timesOurs) == [1.25, 1, 0.625, 2.5, 5])
   }
 
-  @Test("if none of ours counts, the fastest of all is the measure")
+  @Test("if none of ours counts, unsteady or wrong, there is no ratio, and the table says why")
   func noneCounts() {
-    let records = Comparison.records(ours: [ours("f16", 20, steady: false)], peers: [peer("x", 40)])
-    #expect(records.map(\.timesOurs) == [1, 2])
+    for uncounted in [ours("f16", 20, steady: false), ours("f16", 20, passed: false)] {
+      let records = Comparison.records(ours: [uncounted], peers: [peer("x", 40)])
+      #expect(records.map(\.timesOurs) == [nil, nil])
+      var table = BenchmarkTable()
+      for record in records {
+        #expect(!record.json.contains("timesOurs"))
+        #expect(table.lines(for: record).last?.contains("no record of ours counts") == true)
+      }
+    }
+  }
+
+  @Test("a wrong record is no measure of others, however fast")
+  func wrongIsFastest() {
+    let records = Comparison.records(
+      ours: [ours("f16", 5, passed: false), ours("bf16", 16)], peers: [peer("x", 40)])
+    #expect(records.map(\.timesOurs) == [0.3125, 1, 2.5])
   }
 
   @Test("rounds of one engine become their median")

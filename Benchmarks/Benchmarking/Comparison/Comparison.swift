@@ -2,12 +2,12 @@
 package enum Comparison {
   /// Our records, then the others', the fastest first; each with its time over that of our fastest that counts.
   ///
+  /// Where none of ours counts nothing has such a ratio: what was unsteady or wrong is no measure of others.
   /// Several figures of one engine, version and type, such as rounds of one run, become their median.
   package static func records(
     ours: [BenchmarkRecord], peers: [PeerFigure]
   ) -> [BenchmarkRecord] {
-    let counting = ours.contains(where: \.counts) ? ours.filter(\.counts) : ours
-    let best = counting.compactMap(\.medianMilliseconds).min()
+    let best = ours.filter(\.counts).compactMap(\.medianMilliseconds).min()
     func compared(_ record: BenchmarkRecord, engine: String) -> BenchmarkRecord {
       var record = record
       record.engine = engine

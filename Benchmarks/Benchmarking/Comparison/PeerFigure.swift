@@ -68,6 +68,16 @@ package struct PeerFigure: Sendable, Equatable {
       }
       return count
     }
+    /// A number that may be missing.
+    func number(
+      _ name: String, _ allowed: String, _ holds: (Double) -> Bool
+    ) throws(BenchmarkError) -> Double? {
+      if object.lacks(name) { return nil }
+      guard let number = object.number(name), holds(number) else {
+        throw .data(path: path, line: line, reason: "\"\(name)\" is no number \(allowed)")
+      }
+      return number
+    }
     let operation = try text("operation")
     guard ["decode", "prefill"].contains(operation) else {
       throw .data(
@@ -108,8 +118,8 @@ package struct PeerFigure: Sendable, Equatable {
     return PeerFigure(
       engine: variant.map { "\(name) (\($0))" } ?? name, version: object.text("version"), job: job,
       keyType: try text("keyType"), valueType: try text("valueType"), medianMilliseconds: median,
-      minimumMilliseconds: object.number("minimumMilliseconds"),
-      relativeError: object.number("relativeError"))
+      minimumMilliseconds: try number("minimumMilliseconds", "above 0") { $0 > 0 },
+      relativeError: try number("relativeError", "of 0 or more") { $0 >= 0 })
   }
 }
 

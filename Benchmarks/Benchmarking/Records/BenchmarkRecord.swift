@@ -92,7 +92,7 @@ package struct BenchmarkRecord: Sendable, Equatable {
   package var relativeToNone: Double?
   /// Median time of the dense record before it over this one's, where a horizon leaves keys unread.
   package var speedupOverDense: Double?
-  /// Median time over that of our fastest record for the same job.
+  /// Median time over that of our fastest record for the same job that counts; nil where none does.
   package var timesOurs: Double?
   /// Relative L2 error of some rows against Double over the values as stored.
   package var relativeError: Double?

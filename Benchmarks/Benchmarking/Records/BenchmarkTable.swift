@@ -128,6 +128,7 @@ package struct BenchmarkTable {
     case false: notes.append("WRONG")
     case nil: break
     }
+    if record.engine != nil, record.timesOurs == nil { notes.append("no record of ours counts") }
     if record.inCache == true { notes.append("in cache") }
     if record.isSteady == false { notes.append("not steady") }
     if let attempts = record.attempts, attempts > 1 { notes.append("attempt \(attempts)") }

@@ -2,6 +2,7 @@
 package struct JSONLine: Sendable, Equatable {
   private var texts: [String: String] = [:]
   private var numbers: [String: Double] = [:]
+  private var others: Set<String> = []
 
   /// Reads an object; nil for anything that is not one, alone on its line.
   package init?(_ line: some StringProtocol) {
@@ -11,7 +12,8 @@ package struct JSONLine: Sendable, Equatable {
       switch value {
       case .text(let text): texts[name] = text
       case .number(let number): numbers[name] = number
-      case .other: break
+      case .other: others.insert(name)
+      case .null: break
       }
     }
   }
@@ -20,6 +22,11 @@ package struct JSONLine: Sendable, Equatable {
 
   package func number(_ name: String) -> Double? { numbers[name] }
 
+  /// Whether there is no such member, or it is null.
+  package func lacks(_ name: String) -> Bool {
+    texts[name] == nil && numbers[name] == nil && !others.contains(name)
+  }
+
   /// A whole number that fits.
   package func integer(_ name: String) -> Int? { numbers[name].flatMap { Int(exactly: $0) } }
 
@@ -27,6 +34,7 @@ package struct JSONLine: Sendable, Equatable {
     case text(String)
     case number(Double)
     case other
+    case null
   }
 
   /// RFC 8259, one value after the other; nil wherever the text is something else.
@@ -92,7 +100,8 @@ package struct JSONLine: Sendable, Equatable {
         at += 1
       }
       let word = String(decoding: bytes[start..<at], as: UTF8.self)
-      if ["true", "false", "null"].contains(word) { return .other }
+      if word == "null" { return .null }
+      if ["true", "false"].contains(word) { return .other }
       // Double takes more than JSON has: names, hexadecimal digits, a leading plus.
       guard word.utf8.allSatisfy({ "+-.0123456789eE".utf8.contains($0) }), !word.hasPrefix("+"),
         let number = Double(word), number.isFinite
