@@ -32,7 +32,8 @@ enum BenchRun {
         threads: Topology.current.defaultWorkerCount,
         instructionSet: try instructionSet())
     }
-    let output = try BenchOutput(arguments, inputs: inputs(options))
+    let output = try BenchOutput(
+      arguments, table: BenchmarkTable(for: options), inputs: inputs(options))
     let flag = Interrupt.flag
     Interrupt.begin {}
     let run = BenchmarkRun(

@@ -5,7 +5,7 @@ import Memory
 /// Where the records of `attend bench` and `attend stress` go: standard output, as a table or as JSON, and a file if asked.
 final class BenchOutput {
   private let isJSON: Bool
-  private var table = BenchmarkTable()
+  private var table: BenchmarkTable
   private var file: Int32 = -1
   private let path: String
   private var hasProgress = false
@@ -14,9 +14,13 @@ final class BenchOutput {
   ///
   /// - Parameters:
   ///   - arguments: The command line.
+  ///   - table: What people see of records.
   ///   - inputs: Files that the run has yet to read, and that must not be replaced.
   /// - Throws: A failure that ends the command, with 64 for a file that the run reads and 74 for one that cannot be written.
-  init(_ arguments: Arguments, inputs: [String] = []) throws(CommandFailure) {
+  init(
+    _ arguments: Arguments, table: BenchmarkTable = BenchmarkTable(), inputs: [String] = []
+  ) throws(CommandFailure) {
+    self.table = table
     isJSON = arguments.has("--json")
     path = arguments.text("--save") ?? ""
     guard arguments.has("--save") else { return }

@@ -142,10 +142,8 @@ struct RecordTests {
     #expect((fields["memoryBytes"] as? Int ?? 0) > 0)
   }
 
-  @Test(
-    "a heading comes first and where the kind of record changes, and columns stand below each other"
-  )
-  func table() throws {
+  @Test("a heading comes first and where the kind of record changes")
+  func table() {
     var table = BenchmarkTable()
     var decode = AttentionRecord.make(
       "decode", work: work, result: result(milliseconds: 19, read: work.bytes), limits: limits,
@@ -159,13 +157,9 @@ struct RecordTests {
     #expect(table.lines(for: decode).count == 1)
     var fork = BenchmarkRecord(operation: "fork-join")
     fork.threads = 2
+    fork.others = [BenchmarkRecord.Field("unsharedSteps", 0)]
     let next = table.lines(for: fork)
     #expect(next.count == 3 && next[0].isEmpty)
-    let heading = try #require(first[0].range(of: "median ms"))
-    let value = try #require(first[1].range(of: "20.00"))
-    #expect(
-      first[0].distance(from: first[0].startIndex, to: heading.upperBound)
-        == first[1].distance(from: first[1].startIndex, to: value.upperBound))
   }
 
   @Test("a record with a horizon notes how much it may have skipped")

@@ -2,18 +2,25 @@ import StreamingAttention
 
 /// What edits of one long sequence cost in all layers: its pages are taken, and hardly any is ever written.
 struct EditTimes {
-  private(set) var fork = Samples()
-  private(set) var drop = Samples()
-  /// Removals of one whole page's tokens near the beginning.
-  private(set) var shift = Samples()
-  /// Removals of one token near the beginning: a page set is written anew.
-  private(set) var shiftInside = Samples()
-  /// Rewinds by one page.
-  private(set) var rewind = Samples()
+  /// What is timed, by its name in the records.
+  enum Edit: String, CaseIterable {
+    case fork
+    case drop
+    /// Removals of one whole page's tokens near the beginning.
+    case shift
+    /// Removals of one token near the beginning: a page set is written anew.
+    case shiftInside = "shift-inside"
+    /// Rewinds by one page.
+    case rewind
+  }
+
+  private var samples: [Edit: Samples] = [:]
   /// Pages that the forks took in all.
   private(set) var forkedPages = 0
 
   static let layers = 32
+
+  subscript(edit: Edit) -> Samples { samples[edit] ?? Samples() }
 
   private let cancellation: CancellationFlag
 
@@ -58,10 +65,15 @@ struct EditTimes {
     if cancellation.isCancelled { throw .interrupted }
   }
 
-  /// Nanoseconds of one edit; an interrupt comes before it.
-  private func time(_ edit: () throws(CacheError) -> Void) throws(BenchmarkError) -> UInt64 {
+  /// Times one edit; an interrupt comes before it.
+  private mutating func time(
+    _ edit: Edit, _ body: () throws(CacheError) -> Void
+  ) throws(BenchmarkError) {
     try checkInterrupt()
-    return try BenchmarkError.wrapping { () throws(CacheError) in try Stopwatch.time(edit) }
+    let nanoseconds = try BenchmarkError.wrapping { () throws(CacheError) in
+      try Stopwatch.time(body)
+    }
+    samples[edit, default: Samples()].add(nanoseconds)
   }
 
   private mutating func measure(
@@ -75,13 +87,12 @@ struct EditTimes {
     let pages = cache.statistics().pages
     var forks: [SequenceID] = []
     for _ in 0..<repeats {
-      fork.add(try time { () throws(CacheError) in forks.append(try cache.fork(sequence)) })
+      try time(.fork) { () throws(CacheError) in forks.append(try cache.fork(sequence)) }
     }
     forkedPages = cache.statistics().pages - pages
-    for copy in forks { drop.add(try time { () throws(CacheError) in try cache.drop(copy) }) }
+    for copy in forks { try time(.drop) { () throws(CacheError) in try cache.drop(copy) } }
     for _ in 0..<repeats {
-      shift.add(
-        try time { () throws(CacheError) in try cache.remove(64..<128, from: sequence) })
+      try time(.shift) { () throws(CacheError) in try cache.remove(64..<128, from: sequence) }
     }
     try BenchmarkError.wrapping { () throws(CacheError) in
       try cache.remove(70..<71, from: sequence)
@@ -90,16 +101,14 @@ struct EditTimes {
       // Seven tokens into the next whole page, each page before it being one token short: where a removal has split a page, another beside it
       // would only trim.
       let token = 70 + 63 * number
-      shiftInside.add(
-        try time { () throws(CacheError) in
-          try cache.remove(token..<token + 1, from: sequence)
-        })
+      try time(.shiftInside) { () throws(CacheError) in
+        try cache.remove(token..<token + 1, from: sequence)
+      }
     }
     for _ in 0..<repeats {
-      rewind.add(
-        try time { () throws(CacheError) in
-          try cache.truncate(sequence, to: try cache.length(of: sequence) - 64)
-        })
+      try time(.rewind) { () throws(CacheError) in
+        try cache.truncate(sequence, to: try cache.length(of: sequence) - 64)
+      }
     }
   }
 }

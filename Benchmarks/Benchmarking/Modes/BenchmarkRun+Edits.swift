@@ -17,11 +17,9 @@ extension BenchmarkRun {
         let times = try EditTimes(
           shape: options.shape, types: types, length: context.largest,
           repeats: repeats, workers: allWorkers, cancellation: cancellation)
-        for (operation, samples) in [
-          ("fork", times.fork), ("drop", times.drop), ("shift", times.shift),
-          ("shift-inside", times.shiftInside), ("rewind", times.rewind),
-        ] {
-          var record = BenchmarkRecord(operation: operation)
+        for edit in EditTimes.Edit.allCases {
+          let samples = times[edit]
+          var record = BenchmarkRecord(operation: edit.rawValue)
           record.describe(
             AttentionWork(shape: options.shape, types: types, context: context, rows: 0))
           record.describe(samples)
@@ -29,7 +27,7 @@ extension BenchmarkRun {
           record.others = [
             BenchmarkRecord.Field("medianMicroseconds", samples.medianMilliseconds * 1_000)
           ]
-          if operation == "fork" {
+          if edit == .fork {
             record.others.append(BenchmarkRecord.Field("forkedPages", times.forkedPages))
           }
           try finish(record)

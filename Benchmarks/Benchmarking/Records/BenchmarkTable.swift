@@ -1,18 +1,50 @@
 /// Records as a table for people, row by row as they come.
 package struct BenchmarkTable {
   /// Columns of the rows before; a new heading is due when they change.
+  private var titles: [String] = []
   private var heading = ""
+  /// By title: what is known to come, and the widest so far.
+  private var widths: [String: Int]
 
-  package init() {}
+  /// A table of whatever comes: a text that is wider than its column brings a new heading.
+  package init() { widths = [:] }
+
+  /// The table of a run, as wide as the texts that its options name.
+  package init(for options: BenchmarkOptions) {
+    let sequences = options.mode == .forks ? options.forks : 1
+    let texts = [
+      "operation": options.mode == .edits ? EditTimes.Edit.allCases.map(\.rawValue) : [],
+      "context": options.contexts.map { $0.repeated(sequences).description },
+      "rows": options.queryLengths.map(\.description),
+      "depth": options.depths.map(\.description),
+      "type": options.types.map(\.name),
+      "position": options.positions.map { Self.name($0.rawValue, hasHorizon: $0.isBiased) },
+      "limit": options.mode == .limits ? MachineLimit.allCases.map(\.rawValue) : [],
+      "model": [options.mode == .model ? options.argument : options.model]
+        .compactMap(\.self).map(BenchmarkRun.name),
+    ]
+    widths = texts.mapValues { $0.map(\.count).max() ?? 0 }
+  }
 
   /// The lines of one record: a heading where the kind of record changes, and the row.
   package mutating func lines(for record: BenchmarkRecord) -> [String] {
-    let columns = Self.columns(of: record)
-    let heading = Self.line(columns.map { ($0.title, $0.width) })
-    let row = Self.line(columns.map { ($0.text, $0.width) })
+    var columns = Self.columns(of: record)
+    // A record that lacks a column, as a model's prefill does beside its decode, stands below the same heading.
+    if columns.allSatisfy({ titles.contains($0.title) }) {
+      columns = titles.map { title in
+        columns.first { $0.title == title } ?? Column(title, nil, 0)
+      }
+    }
+    // Notes, the last, have nothing behind them.
+    for column in columns.dropLast() {
+      widths[column.title] = max(widths[column.title] ?? 0, column.width, column.text.count)
+    }
+    let heading = line(columns.map { ($0.title, $0.title) })
+    let row = line(columns.map { ($0.title, $0.text) })
     guard heading != self.heading else { return [row] }
     let isFirst = self.heading.isEmpty
     self.heading = heading
+    titles = columns.map(\.title)
     return (isFirst ? [] : [""]) + [heading, row]
   }
 
@@ -28,10 +60,11 @@ package struct BenchmarkTable {
     }
   }
 
-  private static func line(_ cells: [(text: String, width: Int)]) -> String {
+  private func line(_ cells: [(title: String, text: String)]) -> String {
     let line = cells.enumerated().map { index, cell in
-      index == 0 || index == cells.count - 1
-        ? DecimalText.left(cell.text, cell.width) : DecimalText.right(cell.text, cell.width)
+      let width = widths[cell.title] ?? 0
+      return index == 0 || index == cells.count - 1
+        ? DecimalText.left(cell.text, width) : DecimalText.right(cell.text, width)
     }.joined(separator: " ")
     return String(line.reversed().drop { $0 == " " }.reversed())
   }
@@ -42,7 +75,7 @@ package struct BenchmarkTable {
     var columns = [Column("operation", record.operation, 9)]
     if let depth = record.depth {
       columns += [
-        Column("model", record.model, 36), Column("depth", "\(depth)", 7),
+        Column("model", record.model, 5), Column("depth", "\(depth)", 7),
         Column("rows", record.queryLength.map { "\($0)" }, 5),
         Column("type", typeName(record), 8), Column("weights", record.weightType, 7),
       ]
@@ -110,8 +143,11 @@ package struct BenchmarkTable {
 
   private static func positionName(_ record: BenchmarkRecord) -> String? {
     guard let position = record.position else { return nil }
-    guard let epsilon = record.alibiEpsilon, epsilon > 0 else { return position }
-    return position + " ε"
+    return name(position, hasHorizon: record.alibiEpsilon.map { $0 > 0 } ?? false)
+  }
+
+  private static func name(_ position: String, hasHorizon: Bool) -> String {
+    hasHorizon ? position + " ε" : position
   }
 
   private static func notes(_ record: BenchmarkRecord) -> String {
