@@ -22,6 +22,8 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
   case unreadable(path: String, reason: String)
   /// What the records go to cannot be written.
   case output(String)
+  /// An answer was not what was planted, what Double or another way makes of the same rows, or what came before.
+  case wrongAnswer
   /// The caller asked to stop.
   case interrupted
 
@@ -40,6 +42,8 @@ package enum BenchmarkError: Error, Equatable, CustomStringConvertible {
     case .data(let path, let line, let reason): "\(path), line \(line): \(reason)"
     case .unreadable(let path, let reason): "\(path): \(reason)"
     case .output(let reason): reason
+    case .wrongAnswer:
+      "an answer is wrong (selfCheck): records that say WRONG, or \"passed\":false, do not count"
     case .interrupted: "interrupted"
     }
   }

@@ -31,7 +31,7 @@ package final class BenchmarkRun {
   /// Records that wait for others to be compared with; nil where they are handed out at once.
   var held: [BenchmarkRecord]?
   /// Whether all answers checked so far were right.
-  package private(set) var allPassed = true
+  private var allPassed = true
 
   package init(
     options: BenchmarkOptions, observer: BenchmarkObserver, cancellation: CancellationFlag
@@ -59,6 +59,11 @@ package final class BenchmarkRun {
       }
       throw error
     }
+  }
+
+  /// Throws where an answer was wrong, once everything has been measured.
+  package func checkAnswers() throws(BenchmarkError) {
+    if !allPassed { throw .wrongAnswer }
   }
 
   private func measure() throws(BenchmarkError) {

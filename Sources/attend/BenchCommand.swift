@@ -43,8 +43,10 @@ enum BenchRun {
         progress: { output.progress($0) }),
       cancellation: flag)
     defer { output.finish() }
-    try wrapping { () throws(BenchmarkError) in try run.run() }
-    try conclude(allPassed: run.allPassed)
+    try wrapping { () throws(BenchmarkError) in
+      try run.run()
+      try run.checkAnswers()
+    }
   }
 
   /// The files that a run reads: figures, and every part of a model.
@@ -55,13 +57,6 @@ enum BenchRun {
     }
     // What is no model is said when it is loaded.
     return files + ((try? GGUFFile(path: model))?.tensors.map(\.path) ?? [])
-  }
-
-  /// Fails where an answer was wrong.
-  static func conclude(allPassed: Bool) throws(CommandFailure) {
-    guard allPassed else {
-      throw CommandFailure(.software, "an answer differs from the one that was planted (selfCheck)")
-    }
   }
 
   /// What `ATTEND_ISA` asks for, or the best.
@@ -91,6 +86,7 @@ extension CommandFailure {
     case .data: self.init(.badData, "\(error)")
     case .unreadable: self.init(.missingFile, "\(error)")
     case .output: self.init(.inputOutput, "\(error)")
+    case .wrongAnswer: self.init(.software, "\(error)")
     case .interrupted: self.init(.interrupted, Interrupt.message)
     }
   }

@@ -7,11 +7,10 @@ import Testing
 
 @Suite("How attend bench ends")
 struct BenchTests {
-  @Test("a wrong answer is 70")
-  func wrongAnswer() throws {
-    #expect(throws: Never.self) { try BenchRun.conclude(allPassed: true) }
-    let failure = #expect(throws: CommandFailure.self) { try BenchRun.conclude(allPassed: false) }
-    #expect(failure?.status == .software)
+  @Test("what is said of a wrong answer is true where nothing is planted")
+  func wrongAnswer() {
+    let message = CommandFailure(BenchmarkError.wrongAnswer).message
+    #expect(message.contains("selfCheck") && !message.contains("planted"))
   }
 
   @Test(
@@ -19,7 +18,7 @@ struct BenchTests {
     arguments: [
       (.option(name: "--context", received: "0", allowed: "more"), .usage),
       (.data(path: "f", line: 1, reason: "empty"), .badData), (.output("closed"), .inputOutput),
-      (.interrupted, .interrupted),
+      (.interrupted, .interrupted), (.wrongAnswer, .software),
       (.memory(.outOfMemory(byteCount: 1, placement: .anywhere)), .outOfResources),
       (.cache(.outOfMemory(needed: 2, allowed: 1)), .outOfResources),
       (.attention(.outOfMemory(byteCount: 1)), .outOfResources),

@@ -1,9 +1,9 @@
 import ModelFiles
 
-/// Whether a run gave the answer that was planted.
+/// Whether a run gave the right answers.
 package struct CheckedAnswer: Sendable, Equatable {
   package var passed: Bool
-  /// The largest difference from the planted answer.
+  /// The largest difference from the right answer.
   package var maximumError: Double
   /// Pairs of a row and a query head, or rows of logits, that were compared.
   package var rowCount: Int
