@@ -183,6 +183,41 @@ struct OptionTests {
     }
   }
 
+  @Test("an option that a mode does not have names all runs that have it, the default one too")
+  func namedModes() {
+    for (mode, values, allowed) in [
+      ("decode", ["--query-length": "4"], "only without a mode, or with prefill, model"),
+      ("decode", ["--forks": "4"], "only with forks"),
+    ] {
+      #expect(
+        throws: BenchmarkError.option(
+          name: values.keys.first ?? "", received: "4", allowed: allowed)
+      ) { try options(mode, nil, values) }
+    }
+  }
+
+  private func help(_ name: String) throws -> String {
+    try #require(BenchmarkOptions.all.first { $0.name == name }).help
+  }
+
+  @Test("the help has the defaults of every mode, and what an option means to a model")
+  func defaultsInHelp() throws {
+    let repeats = try help("--repeat")
+    for mode in BenchmarkMode.allCases
+    where BenchmarkMode.optionNames(of: mode).contains("--repeat") {
+      #expect(repeats.contains(mode.rawValue), "\(mode.rawValue)")
+    }
+    func types(_ options: BenchmarkOptions) -> String {
+      options.types.map(\.name).joined(separator: ",")
+    }
+    let keyTypes = try help("--key-type")
+    #expect(keyTypes.contains("Default: \(types(try options(nil)));"))
+    #expect(keyTypes.contains("model: \(types(try options("model", "m.gguf")))"))
+    for name in ["--context", "--query-length"] {
+      #expect(try help(name).contains("For model:"), "\(name)")
+    }
+  }
+
   @Test("a mode without an argument refuses one")
   func surplusArgument() {
     #expect(throws: BenchmarkError.self) { try options("decode", "8192") }

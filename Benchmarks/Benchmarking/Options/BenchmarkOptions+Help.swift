@@ -10,7 +10,7 @@ extension BenchmarkOptions {
       DriverOption(
         name: "--context", value: "LIST",
         help: "Live tokens of a sequence; K is 1024; 31*1K+128K puts 32 sequences into one step. "
-          + "Default: 128K,256K; prefill alone: 8K,16K."),
+          + "Default: 128K,256K; prefill alone: 8K,16K. For model: another name of --depth."),
       DriverOption(
         name: "--shape", value: "MODEL",
         help: "Heads and widths of a model: "
@@ -18,7 +18,9 @@ extension BenchmarkOptions {
     ] + DriverOption.heads + [
       DriverOption(
         name: "--key-type", value: "LIST",
-        help: "How keys are stored: f32, f16, bf16, int8, int4. Default: the first three."),
+        help:
+          "How keys are stored: f32, f16, bf16, int8, int4. Default: f32,f16,bf16; model: f16,bf16. "
+          + "compare takes the types of the figures that are among these, else f16,bf16."),
       DriverOption(
         name: "--value-type", value: "LIST",
         help: "How values are stored, one type or one for each key type. Default: as keys."),
@@ -40,7 +42,9 @@ extension BenchmarkOptions {
         help: "For forks: sequences that share a context, 2 to 64. Default: 8."),
       DriverOption(
         name: "--query-length", value: "LIST",
-        help: "Query rows of each sequence in prefill. Default: 128; prefill alone: 2048."),
+        help: "Query rows of each sequence in prefill. Default: 128; prefill alone: 2048. "
+          + "For model: tokens of each step, 1 for decode, in place of --prompt-length. Default: 1,512."
+      ),
       DriverOption(
         name: "--instruction-set", value: "LIST",
         help: "baseline, avx2, avx512, avx512bf16, as far as this CPU has them. Default: the best."),
@@ -67,13 +71,15 @@ extension BenchmarkOptions {
       DriverOption(
         name: "--repeat", value: "N",
         help:
-          "Timed repetitions of each record. Default: 15 for decode and forks, 3 for prefill, 512 tokens for append, 8 for edits, 20000 steps for fork-join."
-      ),
+          "Timed repetitions of each record. Default: 15 for decode and forks, 3 for prefill, 512 tokens for append, "
+          + "8 for edits, 20000 steps for fork-join; for model 32 tokens of decode, and 3 prompts, or fewer once they "
+          + "have taken 10 s; for compare as for decode, prefill and model."),
       DriverOption(
         name: "--attempts", value: "N",
         help: "How often a record is measured at most until the machine held still. Default: 3."),
       DriverOption(
-        name: "--seed", value: "N", help: "Seed of the keys and values, 0 to 2^64 - 1. Default: 1."),
+        name: "--seed", value: "N",
+        help: "Seed of the keys and values, or of a model's tokens, 0 to 2^64 - 1. Default: 1."),
       DriverOption(
         name: "--depth", value: "LIST",
         help: "For model: tokens in the cache before the steps. Default: 0,8K,32K,128K."),

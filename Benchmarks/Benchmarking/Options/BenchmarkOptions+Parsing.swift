@@ -137,7 +137,9 @@ extension BenchmarkOptions {
       if modes.isEmpty { continue }
       throw .option(
         name: name, received: values[name] ?? "",
-        allowed: "only with \(Self.names(modes.map(\.rawValue)))")
+        allowed: (BenchmarkMode.optionNames(of: nil).contains(name)
+          ? "only without a mode, or with " : "only with ")
+          + Self.names(modes.map(\.rawValue)))
     }
   }
 
