@@ -19,7 +19,8 @@ final class ScriptedLimits: LimitSource {
 enum RunHarness {
   /// A run over 300 tokens, on a machine with a cache of 1 KiB, and its records.
   static func run(
-    _ mode: String?, _ values: [String: String] = [:], reads: [Double] = [30],
+    _ mode: String?, _ values: [String: String] = [:], argument: String? = nil,
+    reads: [Double] = [30],
     flag: CancellationFlag = CancellationFlag(), stopAfter: Int = .max,
     damage: ((FilledCache) -> Void)? = nil, damageOutput: ((inout [Float]) -> Void)? = nil
   ) throws -> (records: [BenchmarkRecord], allPassed: Bool, error: BenchmarkError?) {
@@ -32,7 +33,7 @@ enum RunHarness {
       values[name] = value
     }
     let options = try BenchmarkOptions(
-      mode: mode, argument: nil, values: values, threads: 2, instructionSet: .detected)
+      mode: mode, argument: argument, values: values, threads: 2, instructionSet: .detected)
     var records: [BenchmarkRecord] = []
     let run = BenchmarkRun(
       options: options,

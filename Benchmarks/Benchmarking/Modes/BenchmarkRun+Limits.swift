@@ -15,7 +15,7 @@ extension BenchmarkRun {
     }
   }
 
-  private static func record(
+  static func record(
     of limit: MachineLimit, passes: [Double], threads: Int, set: InstructionSet
   ) -> BenchmarkRecord {
     let sorted = passes.sorted()
