@@ -1,4 +1,5 @@
 import Memory
+import Models
 package import StreamingAttention
 
 /// What a run reports to.
@@ -50,14 +51,16 @@ package final class BenchmarkRun {
       // Whatever was measured last may not have looked.
       try checkInterrupt()
     } catch {
-      // There is no option here that would raise the cache's limit.
-      if case .cache(.outOfMemory(let needed, let allowed)) = error {
+      // There is no option here that would set the cache's limit.
+      switch error {
+      case .cache(.outOfMemory(let needed, let allowed)),
+        .attention(.cache(.outOfMemory(let needed, let allowed))):
         throw .cacheLimit(needed: needed, allowed: allowed)
+      case .cache(.refused(.outOfAddressSpace(let byteCount))),
+        .model(.attention(.cache(.refused(.outOfAddressSpace(let byteCount))))):
+        throw .memory(.outOfAddressSpace(byteCount: byteCount))
+      default: throw error
       }
-      if case .attention(.cache(.outOfMemory(let needed, let allowed))) = error {
-        throw .cacheLimit(needed: needed, allowed: allowed)
-      }
-      throw error
     }
   }
 

@@ -18,6 +18,8 @@ public enum Placement: Sendable, Equatable, CustomStringConvertible {
 public enum MemoryError: Error, Equatable, CustomStringConvertible {
   /// So many bytes cannot be had there.
   case outOfMemory(byteCount: Int, placement: Placement)
+  /// So many bytes of address space cannot be had; no memory was asked for yet.
+  case outOfAddressSpace(byteCount: Int)
   /// The node does not exist, has no memory, or is closed to this process by its cpuset.
   case nodeUnavailable(node: Int, allowed: [Int])
   /// The system cannot say where pages are: libnuma or the kernel's support is missing.
@@ -42,6 +44,9 @@ public enum MemoryError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .outOfMemory(let byteCount, let placement):
       "cannot allocate \(byteCount) bytes (\(placement)); shorten the context or use smaller element types"
+    case .outOfAddressSpace(let byteCount):
+      "cannot reserve \(byteCount) bytes of address space, which take no memory yet; "
+        + "raise the limit of the process (ulimit -v)"
     case .nodeUnavailable(let node, let allowed):
       "memory node \(node) is not available; this process may use \(allowed)"
     case .placementUnknown:

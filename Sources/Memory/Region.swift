@@ -19,7 +19,7 @@
 
   /// Reserves address space for at least `byteCount` bytes.
   ///
-  /// Throws `outOfMemory` where the address space is not to be had and `nodeUnavailable` for a node without
+  /// Throws `outOfAddressSpace` where that is not to be had and `nodeUnavailable` for a node without
   /// memory for this process. Address space of all regions together must stay below 1 TiB under the thread sanitizer.
   package init(reserving byteCount: Int, node: Int? = nil) throws(MemoryError) {
     precondition(byteCount >= 0, "a region of \(byteCount) bytes")
@@ -30,8 +30,7 @@
       throw .nodeUnavailable(node: node, allowed: library.allowedNodes)
     }
     guard !overflow, let start = SystemMemory.reserve(rounded) else {
-      throw .outOfMemory(
-        byteCount: byteCount, placement: node.map { Placement.node($0) } ?? .anywhere)
+      throw .outOfAddressSpace(byteCount: byteCount)
     }
     SystemMemory.adviseHugePages(start, rounded)
     self.node = node

@@ -67,7 +67,7 @@ import Testing
 
   @Test("more address space than there is throws", arguments: [Int.max, Int.max / 2, 1 << 50])
   func tooMuch(byteCount: Int) {
-    #expect(throws: MemoryError.outOfMemory(byteCount: byteCount, placement: .anywhere)) {
+    #expect(throws: MemoryError.outOfAddressSpace(byteCount: byteCount)) {
       _ = try Region(reserving: byteCount)
     }
   }

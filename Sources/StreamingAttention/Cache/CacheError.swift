@@ -99,6 +99,9 @@ extension CacheError: CustomStringConvertible {
         + "drop or shorten sequences, or raise the limit"
     case .outOfAddressSpace(let layer, let needed):
       "layer \(layer): no \(needed) bytes in a row in its address space; drop sequences"
+    case .refused(.outOfAddressSpace(let byteCount)):
+      "cannot reserve \(byteCount) bytes of address space for the pages of a layer; raise the limit of the process "
+        + "(ulimit -v), or lower the cache's memory limit, of which all layers together reserve twice as much"
     case .refused(let error):
       "the system refused memory for the cache: \(error)"
     case .absolutePositions(let layer):
