@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import Memory
 
 /// The command line: parse, run, print, exit status.
 @main
@@ -7,6 +8,7 @@ enum Attend {
   static let version = "0.1.0"
 
   static func main() async {
+    StandardStreams.hold()
     // A reader that closes the pipe is reported by write, not by a signal.
     signal(SIGPIPE, SIG_IGN)
     LostPages.report()

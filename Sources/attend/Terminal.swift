@@ -49,7 +49,12 @@ enum Terminal {
       return nil
     }
     if let failure {
-      throw CommandFailure(.inputOutput, "cannot write: \(systemMessage(failure))")
+      let isClosed = failure == EBADF && descriptor == STDOUT_FILENO
+      throw CommandFailure(
+        .inputOutput,
+        isClosed
+          ? "standard output is closed, or open for reading only"
+          : "cannot write: \(systemMessage(failure))")
     }
   }
 
