@@ -109,7 +109,7 @@ let package = Package(
       "Generation",
       ["Generation", "ModelFiles", "Models", "StreamingAttention", "Tokenization"]),
     tests("Memory", ["Memory"]),
-    tests("Command", ["attend", "ModelFiles", "Tokenization"]),
+    tests("Command", ["attend", "Benchmark", "ModelFiles", "Tokenization"]),
     tests("Models", ["Models", "ModelFiles", "StreamingAttention"]),
     tests(
       "Benchmarking", ["Benchmarking", "KernelTable", "Memory", "Models", "StreamingAttention"]),

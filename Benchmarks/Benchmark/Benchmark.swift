@@ -9,6 +9,7 @@ import StreamingAttention
 @main
 enum Benchmark {
   static func main() {
+    StandardStreams.hold()
     do throws(BenchmarkError) {
       let run = BenchmarkRun(
         options: try options(CommandLine.arguments.dropFirst()),
@@ -19,8 +20,7 @@ enum Benchmark {
       try run.run()
       try run.checkAnswers()
     } catch {
-      if case .option = error { end("\(error)", 64) }
-      end("\(error)", 70)
+      end("\(error)", error.exitStatus)
     }
   }
 
@@ -47,10 +47,10 @@ enum Benchmark {
       threads: Topology.current.defaultWorkerCount, instructionSet: .detected)
   }
 
-  private static func end(_ message: String, _ status: Int32) -> Never {
+  private static func end(_ message: String, _ status: ExitStatus) -> Never {
     let line = Array("Benchmark: \(message)\n".utf8)
     // SAFETY: `write` reads the array's bytes; where standard error is closed there is nobody to tell.
     _ = unsafe line.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
-    exit(status)
+    exit(status.rawValue)
   }
 }

@@ -74,20 +74,3 @@ enum BenchRun {
     do throws(BenchmarkError) { return try body() } catch { throw CommandFailure(error) }
   }
 }
-
-extension CommandFailure {
-  init(_ error: BenchmarkError) {
-    switch error {
-    case .option: self.init(.usage, "\(error)")
-    case .attention(let error): self.init(error)
-    case .cache(let error): self.init(AttentionError.cache(error))
-    case .cacheLimit, .memory: self.init(.outOfResources, "\(error)")
-    case .model(let error): self.init(error)
-    case .data: self.init(.badData, "\(error)")
-    case .unreadable: self.init(.missingFile, "\(error)")
-    case .output: self.init(.inputOutput, "\(error)")
-    case .wrongAnswer: self.init(.software, "\(error)")
-    case .interrupted: self.init(.interrupted, Interrupt.message)
-    }
-  }
-}

@@ -1,3 +1,4 @@
+import Memory
 import Generation
 import Glibc
 import Tokenization

@@ -1,3 +1,4 @@
+import Memory
 import Dispatch
 import Glibc
 import StreamingAttention

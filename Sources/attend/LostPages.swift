@@ -1,3 +1,4 @@
+import Memory
 import Glibc
 
 /// A mapped file that another process has shortened, or that its disk no longer gives.

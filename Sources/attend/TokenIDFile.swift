@@ -1,3 +1,5 @@
+import Memory
+
 /// A file of token ids: separated by white space or commas, or a JSON array.
 enum TokenIDFile {
   static func read(_ path: String) throws(CommandFailure) -> [Int] {

@@ -43,6 +43,26 @@ struct BenchTests {
     }
   }
 
+  @Test("the benchmark without the command around it ends as the command does")
+  func bareExecutable() throws {
+    let folder = try TemporaryFolder()
+    let empty = try folder.write("\n", to: "empty")
+    let tooLong = [
+      "edits", "--context", "64M", "--kv-heads", "2", "--query-heads", "4", "--key-type", "f32",
+    ]
+    let path = Attend.path.dropLast("attend".count) + "Benchmark"
+    for (words, status) in [
+      (["sweep"], 64), (["compare", empty], 65), (["model", empty], 65),
+      (["compare", folder.path + "/missing"], 66), (["model", folder.path + "/missing"], 66),
+      (tooLong, 71), (["fork-join", "--repeat", "5"], 0),
+    ] as [([String], Int32)] {
+      let bare = try ChildProcess(path: String(path), arguments: words)
+      bare.closeInput()
+      #expect(bare.wait().exitStatus == status, "\(words)")
+      #expect(try Attend.run(["bench"] + words).exitStatus == status, "\(words)")
+    }
+  }
+
   @Test(
     "a model's records say its own positions, what attention read, and that two ways agree",
     arguments: [("bloom_alibi", "alibi"), ("mistral_swa", "rope")])

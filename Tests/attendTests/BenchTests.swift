@@ -22,8 +22,8 @@ struct BenchTests {
       (.memory(.outOfMemory(byteCount: 1, placement: .anywhere)), .outOfResources),
       (.cache(.outOfMemory(needed: 2, allowed: 1)), .outOfResources),
       (.attention(.outOfMemory(byteCount: 1)), .outOfResources),
-    ] as [(BenchmarkError, attend.ExitStatus)])
-  func status(error: BenchmarkError, status: attend.ExitStatus) {
+    ] as [(BenchmarkError, Memory.ExitStatus)])
+  func status(error: BenchmarkError, status: Memory.ExitStatus) {
     #expect(CommandFailure(error).status == status)
   }
 }

@@ -11,11 +11,11 @@ struct ExitStatusTests {
   @Test(
     "a file that the system does not open is 66, unless too many are open already",
     arguments: [(EACCES, .missingFile), (EMFILE, .inputOutput), (ENFILE, .inputOutput)]
-      as [(Int32, attend.ExitStatus)])
-  func unreadable(number: Int32, status: attend.ExitStatus) {
+      as [(Int32, Memory.ExitStatus)])
+  func unreadable(number: Int32, status: Memory.ExitStatus) {
     let error = SnapshotError.file(.unreadable(path: "talk", errno: number))
     #expect(CommandFailure(error).status == status)
-    #expect(attend.ExitStatus(readingFailed: number) == status)
+    #expect(Memory.ExitStatus(readingFailed: number) == status)
   }
 
   @Test("so it is for a model")

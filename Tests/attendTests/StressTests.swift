@@ -1,3 +1,4 @@
+import Memory
 import Benchmarking
 import StreamingAttention
 import Stress

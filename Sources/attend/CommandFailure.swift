@@ -1,19 +1,5 @@
 import Glibc
-
-/// How the command ends, after sysexits.h.
-enum ExitStatus: Int32 {
-  case success = 0
-  case usage = 64
-  case badData = 65
-  case missingFile = 66
-  case software = 70
-  case outOfResources = 71
-  case inputOutput = 74
-  /// By Control-C, or in between by whichever signal it was: ``Interrupt/status`` tells them apart at the end.
-  case interrupted = 130
-  /// By SIGTERM.
-  case terminated = 143
-}
+import Memory
 
 extension ExitStatus {
   /// How reading a file for input ends that the system refused; that too many files are open is not the file's fault.
