@@ -21,6 +21,7 @@ extension ModelError {
     case .file(let error): error.exitStatus
     case .unsupported, .invalid, .positions, .tokenOutOfRange: .badData
     case .attention(let error): error.exitStatus
+    case .tooSmall: .usage
     case .outOfMemory: .outOfResources
     case .cancelled: .interrupted
     }

@@ -23,7 +23,7 @@ public actor Conversation {
   ///
   /// - Parameters:
   ///   - text: What the user says.
-  ///   - maximumTokens: Tokens of the answer at most.
+  ///   - maximumTokens: Tokens of the answer at most, none where this is not above 0.
   /// - Returns: The answer's tokens.
   /// - Throws: ``GenerationError``, with the conversation as it was.
   public func reply(

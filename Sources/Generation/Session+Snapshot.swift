@@ -121,6 +121,12 @@ extension Session {
         throw .snapshot(.cache(error))
       }
     }
+    var sampler = Sampler(sampler.sampling, vocabularyCount: model.vocabularySize)
+    do throws(SamplingError) { try sampler.observe(contentsOf: state.tokens) } catch {
+      throw .sampling(error)
+    }
+    if sampler.sampling.seed == state.seed { sampler.resume(from: state.randomState) }
+    self.sampler = sampler
     try? cache.drop(sequence)
     sequence = sequences[0]
     (tokens, self.readCount, isConversation) = (state.tokens, readCount, state.isConversation)
@@ -128,9 +134,6 @@ extension Session {
     (stream, pendingRow) = (nil, nil)
     assembler = UTF8Assembler()
     _ = assembler.append(state.heldBytes)
-    sampler = Sampler(sampler.sampling, vocabularyCount: model.vocabularySize)
-    sampler.observe(contentsOf: tokens)
-    if sampler.sampling.seed == state.seed { sampler.resume(from: state.randomState) }
   }
 }
 

@@ -62,11 +62,11 @@ public actor Session {
   ///   - memoryLimit: The most page memory in bytes, above 0; what the machine allows if nil. A step that needs more throws, and the
   ///     session is as it was before it.
   ///   - maximumContext: Tokens that the session may hold, at least 1; the model's trained context if nil.
-  ///   - extensionStart: Tokens after which the session goes on with the model's extended rotation; nil for never.
+  ///   - extensionStart: Tokens after which the session goes on with the model's extended rotation, 0 or more; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - sampling: How tokens are chosen.
   ///   - workers: Who computes.
-  /// - Throws: ``GenerationError``.
+  /// - Throws: ``GenerationError/model(_:)`` for a number out of range, or where memory cannot be had.
   public init(
     model: DecoderModel, tokenizer: Tokenizer, keyType: ElementType = .float16,
     valueType: ElementType = .float16, fullPrecision: FullPrecision = .sinks,
@@ -107,7 +107,7 @@ public actor Session {
   ///
   /// - Parameters:
   ///   - prompt: Token ids; may be empty where tokens wait to be read.
-  ///   - maximumTokens: Tokens of the answer at most; it also ends where the context is full.
+  ///   - maximumTokens: Tokens of the answer at most, none where this is not above 0; it also ends where the context is full.
   ///   - stopsAtEnd: Whether the answer ends with an end token.
   ///   - progress: Called with the tokens of the prompt read so far, after each step.
   /// - Returns: The answer's tokens; nothing is computed before they are asked for. A later call ends the stream.
@@ -124,8 +124,10 @@ public actor Session {
     guard count + min(max(0, maximumTokens), 1) <= maximumContext else {
       throw .contextExceeded(received: count, allowed: maximumContext)
     }
+    do throws(SamplingError) { try sampler.observe(contentsOf: prompt) } catch {
+      throw .sampling(error)
+    }
     tokens += prompt
-    sampler.observe(contentsOf: prompt)
     figures = GenerationFigures()
     // An answer that goes on may stand inside a character.
     if !prompt.isEmpty { assembler = UTF8Assembler() }
@@ -148,10 +150,12 @@ public actor Session {
     try readTokens(of: current, isPrompt: isFirst)
     if isFirst { figures.promptTime = .now - began }
     let token: Int
-    do throws(SamplingError) { token = try sampler.sample(logits.span) } catch {
+    do throws(SamplingError) {
+      token = try sampler.sample(logits.span)
+      try sampler.observe(token)
+    } catch {
       throw .sampling(error)
     }
-    sampler.observe(token)
     tokens.append(token)
     figures.answerTokens += 1
     if isFirst {

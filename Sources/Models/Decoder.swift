@@ -42,21 +42,28 @@ public final class Decoder {
   ///   - model: The weights.
   ///   - keyType: How keys are stored.
   ///   - valueType: How values are stored.
-  ///   - maximumContext: Tokens that a sequence may have; a scaling that depends on the length is evaluated there.
+  ///   - maximumContext: Tokens that a sequence may have, at least 1; a scaling that depends on the length is evaluated there.
   ///   - extensionStart: Tokens after which a sequence goes on with the model's ``DecoderModel/extendedRotary``, from the
-  ///     first step on that begins there or later. What the cache holds by then stays as it is; nil for never.
+  ///     first step on that begins there or later, 0 or more. What the cache holds by then stays as it is; nil for never.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread, from 0 (all is read) to below 1.
   ///   - workers: Who computes.
-  ///   - memoryLimit: The most page memory in bytes; what the machine allows if nil.
+  ///   - memoryLimit: The most page memory in bytes, above 0; what the machine allows if nil.
   ///   - fullPrecision: What a quantised cache keeps in 16 bits beside the newest pages.
-  /// - Throws: ``ModelError``.
+  /// - Throws: ``ModelError``: `tooSmall` for a context or an extension out of range, `attention` for what the cache or the
+  ///   engine refuses.
   public init(
     model: DecoderModel, keyType: ElementType = .float16, valueType: ElementType = .float16,
     maximumContext: Int, extensionStart: Int? = nil,
     alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon, workers: Workers,
     memoryLimit: Int? = nil, fullPrecision: FullPrecision = .sinks
   ) throws(ModelError) {
-    precondition(maximumContext >= 1, "a context of \(maximumContext) tokens")
+    guard maximumContext >= 1 else {
+      throw .tooSmall(option: "the maximum context", received: maximumContext, allowed: 1)
+    }
+    if let extensionStart, extensionStart < 0 {
+      throw .tooSmall(
+        option: "the context before its extension", received: extensionStart, allowed: 0)
+    }
     self.model = model
     self.maximumContext = maximumContext
     self.extensionStart = model.extendedRotary == nil ? nil : extensionStart
@@ -160,6 +167,7 @@ public final class Decoder {
   ///   - logits: `[row][vocabularySize]`, resized as needed.
   ///   - cancellation: Looked at between pieces of the work.
   /// - Throws: ``ModelError/cancelled``, or for want of memory.
+  /// - Precondition: the last step succeeded and has these rows.
   public func logits(
     ofRows rows: Range<Int>, into logits: inout [Float], cancellation: CancellationFlag? = nil
   ) throws(ModelError) {

@@ -36,6 +36,7 @@ public final class DecoderModel: Sendable {
   ///   - workers: Who packs.
   ///   - instructionSet: Whose kernels will multiply.
   /// - Throws: ``ModelError``.
+  /// - Precondition: this CPU runs the instruction set (`InstructionSet.isAvailable`).
   public init(
     file: GGUFFile, weightType: WeightType = .file, scaling: RotaryScaling? = nil,
     extension: RotaryScaling? = nil, workers: Workers, instructionSet: InstructionSet = .detected
@@ -93,6 +94,7 @@ public final class DecoderModel: Sendable {
   ///   - extensionStart: Tokens before the context is extended; nil to keep to the first scaling.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread.
   /// - Returns: One description per layer.
+  /// - Precondition: `context` and `extensionStart` are not negative.
   public func attention(
     context: Int, extensionStart: Int? = nil,
     alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon

@@ -15,6 +15,8 @@ public enum ModelError: Error, Equatable {
   case attention(AttentionError)
   /// Memory for weights or activations could not be had.
   case outOfMemory(byteCount: Int)
+  /// A number that the caller has chosen lies below the least one that means something.
+  case tooSmall(option: String, received: Int, allowed: Int)
   /// A token id that the embedding has no row for.
   case tokenOutOfRange(received: Int, allowed: Range<Int>)
   /// The work was cancelled; the sequences are as before the step.
@@ -34,6 +36,8 @@ extension ModelError: CustomStringConvertible {
     case .attention(let error): "\(error)"
     case .outOfMemory(let byteCount):
       "cannot allocate \(byteCount) bytes; use a narrower type or a smaller model"
+    case .tooSmall(let option, let received, let allowed):
+      "\(option) is \(received); allowed: \(allowed) or more"
     case .tokenOutOfRange(let received, let allowed):
       "token id \(received) is outside of the model's vocabulary; allowed: \(allowed.lowerBound) to "
         + "\(allowed.upperBound - 1)"

@@ -13,7 +13,7 @@ struct SamplerTests {
     _ logits: [Float], _ sampling: Sampling, observed: [Int] = []
   ) throws -> [Int: Double] {
     var sampler = Sampler(sampling, vocabularyCount: logits.count)
-    sampler.observe(contentsOf: observed)
+    try sampler.observe(contentsOf: observed)
     let pairs = try sampler.distribution(logits.span)
     return Dictionary(uniqueKeysWithValues: pairs.map { ($0.token, $0.probability) })
   }
@@ -71,13 +71,35 @@ struct SamplerTests {
     #expect(try sample([0, -0.0, 0, 0, 0], &sampler) == 0)
   }
 
+  @Test(
+    "a token outside of the vocabulary is refused where it is observed", arguments: [-1, 5, .max])
+  func observedOutOfRange(token: Int) throws {
+    var sampler = Sampler(.greedy, vocabularyCount: 5)
+    let error = SamplingError.tokenOutOfRange(received: token, allowed: 0..<5)
+    #expect(throws: error) { try sampler.observe(token) }
+    #expect(throws: error) { try sampler.observe(contentsOf: [4, token]) }
+    #expect(
+      "\(error)"
+        == "token id \(token) is not among the 5 tokens of the sampler, which count from 0")
+    #expect(try sample([1, 3, -2, 3, 2], &sampler) == 1)
+  }
+
+  @Test("a vocabulary of no tokens has no choice, and one of fewer traps")
+  func emptyVocabulary() async throws {
+    var sampler = Sampler(.greedy, vocabularyCount: 0)
+    #expect(throws: SamplingError.noCandidate(vocabularyCount: 0)) {
+      try sample([], &sampler)
+    }
+    await #expect(processExitsWith: .failure) { _ = Sampler(.greedy, vocabularyCount: -1) }
+  }
+
   @Test("the repetition penalty divides positive logits and multiplies negative ones")
   func repetitionPenalty() throws {
     let sampling = try Sampling(temperature: 0, repetitionPenalty: 2)
     var sampler = Sampler(sampling, vocabularyCount: 3)
     #expect(try sample([4, 3, -1], &sampler) == 0)
-    sampler.observe(0)
-    sampler.observe(0)  // Seen twice counts once: 4 becomes 2, not 1.
+    try sampler.observe(0)
+    try sampler.observe(0)  // Seen twice counts once: 4 becomes 2, not 1.
     #expect(try sample([4, 1.5, -1], &sampler) == 0)
     #expect(try sample([4, 3, -1], &sampler) == 1)
     #expect(try sample([-1, -1.5, -3], &sampler) == 1)
@@ -197,7 +219,7 @@ struct SamplerTests {
     ] {
       var sampler = Sampler(sampling, vocabularyCount: logits.count)
       func run() throws {
-        for _ in 0..<10 { sampler.observe(try sampler.sample(logits.span)) }
+        for _ in 0..<10 { try sampler.observe(try sampler.sample(logits.span)) }
       }
       // The first pass sets up what the runtime knows of generic types.
       try run()

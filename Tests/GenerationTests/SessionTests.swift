@@ -31,6 +31,32 @@ struct SessionTests {
     }
   }
 
+  @Test("a context that holds nothing is refused", arguments: [0, -1, Int.min])
+  func contextTooSmall(context: Int) throws {
+    #expect(
+      throws: GenerationError.model(
+        .tooSmall(option: "the maximum context", received: context, allowed: 1))
+    ) { try tiny.session(maximumContext: context) }
+  }
+
+  @Test("an extension of the context before it begins is refused")
+  func extensionTooSmall() throws {
+    #expect(
+      throws: GenerationError.model(
+        .tooSmall(option: "the context before its extension", received: -5, allowed: 0))
+    ) { try Session(model: tiny.model, tokenizer: tiny.tokenizer, extensionStart: -5) }
+  }
+
+  @Test("as many tokens as there can be, or fewer than none, may be wanted")
+  func extremeCounts() async throws {
+    let session = try tiny.session(maximumContext: .max)
+    #expect(try await session.generate([1, 2], maximumTokens: .max).collected(3).count == 3)
+    for count in [-1, Int.min] {
+      #expect(try await session.generate([3], maximumTokens: count).collected().isEmpty)
+    }
+    #expect(try await session.generate([], maximumTokens: 2).collected().count == 2)
+  }
+
   @Test("a prompt longer than the context is refused, and the session is as before")
   func contextExceeded() async throws {
     let session = try tiny.session(maximumContext: 8)

@@ -96,6 +96,40 @@ struct DecoderTests {
     #expect(haveSameBits(logits, expected))
   }
 
+  @Test("a context that holds nothing is refused", arguments: [0, -1, Int.min])
+  func contextTooSmall(context: Int) throws {
+    let tiny = try TinyModel("llama_default")
+    let error = ModelError.tooSmall(
+      option: "the maximum context", received: context, allowed: 1)
+    #expect(throws: error) { try tiny.decoder(maximumContext: context) }
+    #expect("\(error)" == "the maximum context is \(context); allowed: 1 or more")
+  }
+
+  @Test("a step of no tokens computes nothing and changes nothing")
+  func noTokens() throws {
+    let tiny = try TinyModel("llama_default")
+    let decoder = try tiny.decoder()
+    let sequence = try decoder.makeSequence()
+    try decoder.step([])
+    try decoder.step([DecoderInput(sequence, [])])
+    var logits: [Float] = [1]
+    try decoder.logits(ofRows: 0..<0, into: &logits)
+    #expect(logits.isEmpty)
+    #expect(try decoder.cache.length(of: sequence) == 0)
+    try decoder.step([DecoderInput(sequence, [3])])
+    #expect(try decoder.cache.length(of: sequence) == 1)
+  }
+
+  @Test("logits of rows that the last step did not have trap", arguments: [-1..<0, 0..<3])
+  func rowsOutOfRange(rows: Range<Int>) async {
+    await #expect(processExitsWith: .failure) { [rows] in
+      let decoder = try TinyModel("llama_default").decoder()
+      try decoder.step([DecoderInput(try decoder.makeSequence(), [1, 2])])
+      var logits: [Float] = []
+      try decoder.logits(ofRows: rows, into: &logits)
+    }
+  }
+
   @Test("a token outside of the vocabulary is refused and changes nothing", arguments: [-1, 128])
   func tokenOutOfRange(token: Int) throws {
     let tiny = try TinyModel("llama_default")

@@ -45,6 +45,23 @@ struct ExtensionTests {
     #expect(distance.maximum > 1e-3, "\(distance.maximum)")
   }
 
+  @Test("begins with the first token at the earliest")
+  func earliest() throws {
+    let tiny = try TinyModel("llama_default", extension: Self.scalings[2])
+    func decoder(_ start: Int) throws -> Decoder {
+      try Decoder(
+        model: tiny.model, maximumContext: 2000, extensionStart: start, workers: .shared)
+    }
+    let error = ModelError.tooSmall(
+      option: "the context before its extension", received: -1, allowed: 0)
+    #expect(throws: error) { try decoder(-1) }
+    let first = try decoder(0)
+    let sequence = try first.makeSequence()
+    let logits = try first.logits(of: tiny.ids[..<70], in: sequence, chunk: 30)
+    #expect(logits.allSatisfy { $0.isFinite })
+    #expect(try first.cache.rotation(of: sequence).epoch == 2)
+  }
+
   @Test("gives the same bits in any chunks, and after a step that was cancelled")
   func chunks() throws {
     let whole = try Self.logits(Self.scalings[0])

@@ -15,7 +15,10 @@ public struct Sampler: Sendable {
   private var ranking: Ranking
 
   /// A sampler for logits of that many tokens.
+  ///
+  /// - Precondition: `vocabularyCount` is not negative.
   public init(_ sampling: Sampling, vocabularyCount: Int) {
+    precondition(vocabularyCount >= 0, "a vocabulary of \(vocabularyCount) tokens")
     self.sampling = sampling
     random = SplitMix64(seed: sampling.seed)
     isObserved = Array(repeating: false, count: vocabularyCount)
@@ -29,14 +32,19 @@ public struct Sampler: Sendable {
 
   /// Notes a token that the model read, of the prompt or its own answer: the repetition penalty is for these.
   ///
-  /// - Precondition: the token lies in the vocabulary.
-  public mutating func observe(_ token: Int) { isObserved[token] = true }
+  /// - Throws: ``SamplingError/tokenOutOfRange(received:allowed:)``.
+  public mutating func observe(_ token: Int) throws(SamplingError) {
+    guard isObserved.indices.contains(token) else {
+      throw .tokenOutOfRange(received: token, allowed: isObserved.indices)
+    }
+    isObserved[token] = true
+  }
 
   /// Notes several tokens that the model read.
   ///
-  /// - Precondition: the tokens lie in the vocabulary.
-  public mutating func observe(contentsOf tokens: some Sequence<Int>) {
-    for token in tokens { observe(token) }
+  /// - Throws: ``SamplingError/tokenOutOfRange(received:allowed:)``, with those before that token noted.
+  public mutating func observe(contentsOf tokens: some Sequence<Int>) throws(SamplingError) {
+    for token in tokens { try observe(token) }
   }
 
   /// Forgets what was observed and starts again from the seed.

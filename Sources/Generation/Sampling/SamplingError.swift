@@ -1,7 +1,9 @@
-/// What can be wrong with sampling options or with the logits to sample from.
+/// What can be wrong with sampling options, with the tokens observed or with the logits to sample from.
 public enum SamplingError: Error, Equatable {
   /// An option's value is outside its range.
   case optionOutOfRange(option: String, found: String, allowed: String)
+  /// A token that was observed is not one of those that there are logits of.
+  case tokenOutOfRange(received: Int, allowed: Range<Int>)
   /// There is not one logit for each token.
   case wrongLogitCount(found: Int, wanted: Int)
   /// A token's logit is not a number.
@@ -18,6 +20,8 @@ extension SamplingError: CustomStringConvertible {
     switch self {
     case .optionOutOfRange(let option, let found, let allowed):
       "\(option) is \(found); allowed: \(allowed)"
+    case .tokenOutOfRange(let received, let allowed):
+      "token id \(received) is not among the \(allowed.count) tokens of the sampler, which count from 0"
     case .wrongLogitCount(let found, let wanted):
       "there are \(found) logits; one for each of \(wanted) tokens is needed"
     case .notANumber(let token):
