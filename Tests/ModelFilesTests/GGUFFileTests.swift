@@ -73,6 +73,14 @@ struct GGUFFileTests {
       throws: ModelFileError.wrongValue(
         path: path, key: "l.i32", found: "an array of length 3", wanted: "one entry for each of 4")
     ) { try metadata.integers("l.i32", oneForEachOf: 4) }
+    for count in [-1, Int.min, Int.max, 1 << 24 + 1] {
+      #expect(
+        throws: ModelFileError.wrongValue(
+          path: path, key: "a.u8", found: "one integer for \(count) items",
+          wanted: "0 to 16777216 items")
+      ) { try metadata.integers("a.u8", oneForEachOf: count) }
+    }
+    #expect(try metadata.integers("a.u8", oneForEachOf: 0) == [])
     #expect(throws: ModelFileError.self) { try metadata.double("a.bool") }
     #expect(throws: ModelFileError.self) { try metadata.boolean("a.u8") }
   }

@@ -43,10 +43,24 @@ struct SafetensorsWriterTests {
     #expect(Array(bytes.suffix(4)) == little(Float(7).bitPattern))
   }
 
-  @Test("no rows make a tensor without elements", arguments: [[0, 5], [0]])
+  @Test("no rows make a tensor without elements", arguments: [[0, 5], [0], [1 << 62, 4, 0]])
   func empty(shape: [Int]) throws {
     try write([], shape: shape, to: path)
     #expect(try SafetensorsFixture(path: path).shape("logits") == shape)
+  }
+
+  @Test(
+    "a shape that no tensor has is refused, and nothing is written",
+    arguments: [[-1, 4], [-2, -3], [1 << 31, 1 << 31], [1 << 61]])
+  func impossible(shape: [Int]) throws {
+    let error = #expect(throws: ModelFileError.self) {
+      try SafetensorsWriter(path: path, tensor: "t", shape: shape)
+    }
+    #expect(
+      error.map { "\($0)" }
+        == "\(path): cannot be written: a tensor's shape is \(shape); allowed: dimensions of 0 or more, fewer than 2^61 elements"
+    )
+    #expect(try folder.names() == [])
   }
 
   @Test("an unfinished file leaves nothing behind, and the old one as it was")

@@ -65,10 +65,21 @@ extension GGUFMetadata {
     }
   }
 
+  /// The most items that one integer stands for: far above any model's layers, far below what memory holds.
+  private static let mostItems = 1 << 24
+
   /// One integer per layer (or other item): an array of exactly `count`, or one integer that stands for all.
+  ///
+  /// `count` may be as the file states it: where one integer cannot stand for so many items, that throws too.
   public func integers(_ key: String, oneForEachOf count: Int) throws(ModelFileError) -> [Int]? {
     guard type(of: key) == .array else {
-      return try integer(key).map { Array(repeating: $0, count: count) }
+      guard let integer = try integer(key) else { return nil }
+      guard (0...Self.mostItems).contains(count) else {
+        throw .wrongValue(
+          path: path, key: key, found: "one integer for \(count) items",
+          wanted: "0 to \(Self.mostItems) items")
+      }
+      return Array(repeating: integer, count: count)
     }
     let integers = try integers(key)
     if let integers, integers.count != count {

@@ -19,12 +19,18 @@ public final class SafetensorsWriter {
   /// - Parameters:
   ///   - path: Where the file shall stand; a regular file that is there is replaced at the end.
   ///   - tensor: The tensor's name.
-  ///   - shape: Its shape, slowest dimension first.
+  ///   - shape: Its shape, slowest dimension first: no dimension below 0, and fewer than 2^61 elements.
   /// - Throws: ``ModelFileError/unwritable(path:reason:)``.
-  /// - Precondition: the tensor has fewer than 2^61 elements.
   public init(path: String, tensor: String, shape: [Int]) throws(ModelFileError) {
+    guard let count = Self.elementCount(of: shape) else {
+      throw .unwritable(
+        path: path,
+        reason:
+          "a tensor's shape is \(shape); allowed: dimensions of 0 or more, fewer than 2^61 elements"
+      )
+    }
     self.path = path
-    missingCount = shape.reduce(1, *)
+    missingCount = count
     target = try Self.target(of: path)
     (descriptor, temporaryPath) = try Self.temporaryFile(for: target, path: path)
     try write(Self.header(tensor: tensor, shape: shape, count: missingCount))
@@ -57,6 +63,19 @@ public final class SafetensorsWriter {
       unsafe unlink(temporaryPath)
       throw error
     }
+  }
+
+  /// The product of the dimensions; nil where one is negative, or where the bytes of so many numbers could not be counted.
+  private static func elementCount(of shape: [Int]) -> Int? {
+    guard shape.allSatisfy({ $0 >= 0 }) else { return nil }
+    if shape.contains(0) { return 0 }
+    var count = 1
+    for dimension in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+      guard !overflow, product < 1 << 61 else { return nil }
+      count = product
+    }
+    return count
   }
 
   private func write(_ bytes: [UInt8]) throws(ModelFileError) {
