@@ -50,7 +50,8 @@ let package = Package(
   products: [
     .library(name: "StreamingAttention", targets: ["StreamingAttention"]),
     .library(
-      name: "StreamingGeneration", targets: ["Generation", "Models", "Tokenization", "ModelFiles"]),
+      name: "StreamingGeneration",
+      targets: ["StreamingGeneration", "Generation", "Models", "Tokenization", "ModelFiles"]),
     .executable(name: "attend", targets: ["attend"]),
   ],
   targets: kernelTargets + [
@@ -70,6 +71,10 @@ let package = Package(
     .target(
       name: "Generation",
       dependencies: ["StreamingAttention", "ModelFiles", "Tokenization", "Models"],
+      swiftSettings: strict),
+    .target(
+      name: "StreamingGeneration",
+      dependencies: ["StreamingAttention", "ModelFiles", "Tokenization", "Models", "Generation"],
       swiftSettings: strict),
     .executableTarget(
       name: "attend",
