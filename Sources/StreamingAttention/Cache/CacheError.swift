@@ -39,6 +39,9 @@ public enum CacheError: Error, Equatable {
   /// The previous step was neither committed nor given up.
   case stepInProgress
   /// Page memory would pass the cache's limit: drop or shorten sequences, or raise the limit.
+  ///
+  /// `needed` is the least that the call could have done with, in the groups of 2 MiB in which each layer's memory is committed.
+  /// Extents that are not full may ask for more, and so do later steps.
   case outOfMemory(needed: Int, allowed: Int)
   /// The address space set aside for a layer is full or too fragmented for the next extent.
   case outOfAddressSpace(layer: Int, needed: Int)
@@ -95,7 +98,7 @@ extension CacheError: CustomStringConvertible {
     case .stepInProgress:
       "a step is in progress; commit it or give it up first"
     case .outOfMemory(let needed, let allowed):
-      "the cache would need \(needed) bytes of page memory and may use \(allowed); "
+      "the cache needs at least \(needed) bytes of page memory for this, more as sequences grow, and may use \(allowed); "
         + "drop or shorten sequences, or raise the limit"
     case .outOfAddressSpace(let layer, let needed):
       "layer \(layer): no \(needed) bytes in a row in its address space; drop sequences"

@@ -19,7 +19,7 @@ extension KVCache {
       }
     } catch {
       undoStep()
-      throw error
+      throw refusal(error, of: requests)
     }
     widenPages()
     step += 1
@@ -113,6 +113,20 @@ extension KVCache {
       throw .outOfMemory(needed: needed, allowed: memoryLimit)
     }
     budget.stepFormula = needed
+  }
+
+  /// The error of a step that has been taken back: one for want of memory names what the whole step needs.
+  private func refusal(_ error: CacheError, of requests: [SlotRequest]) -> CacheError {
+    guard case .outOfMemory(let needed, let allowed) = error else { return error }
+    var newSets = [Int](repeating: 0, count: pools.count)
+    for request in requests {
+      guard let state = try? state(of: request.sequence) else { continue }
+      for table in state.tables {
+        newSets[table.pool.number] += table.newSets(for: request.tokenCount)
+      }
+    }
+    let least = pools.reduce(0) { $0 + $1.leastCommittedBytes(adding: newSets[$1.number]) }
+    return .outOfMemory(needed: max(needed, least), allowed: allowed)
   }
 
   private func undoStep() {

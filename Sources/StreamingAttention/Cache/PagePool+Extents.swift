@@ -29,7 +29,11 @@ extension PagePool {
       freeColumns(of: number, count: taken, to: &budget)
       extents[Int(number)] = .unused
       extentNumbers.giveBack(number)
-      throw error
+      guard case .outOfMemory(let needed, let allowed) = error else { throw error }
+      // The first layer that found no room names its own group; the extent needs one in those after it too.
+      let whole =
+        budget.committed + bytesToCommit(pageCount: pageCount, isCoded: isCoded, node: node)
+      throw .outOfMemory(needed: max(needed, whole), allowed: allowed)
     }
     return number
   }

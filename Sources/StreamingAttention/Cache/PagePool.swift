@@ -92,6 +92,18 @@ import KernelTable
     (setNumbers.usedCount - codedCount) * setBytes + codedCount * codedSetBytes
   }
 
+  /// Page memory in whole groups that the live page sets and so many more need at least, however they lie.
+  func leastCommittedBytes(adding plain: Int, inCodes coded: Int = 0) -> Int {
+    let (plain, coded) = (plain + setNumbers.usedCount - codedCount, coded + codedCount)
+    return layers.indices.reduce(0) { sum, layer in
+      let bytes =
+        headCounts[layer]
+        * (plain * layouts[layer].pageBytes + coded * codedLayouts[layer].pageBytes)
+      let groups = (bytes + Arena.groupBytes - 1) / Arena.groupBytes
+      return sum + groups * Arena.groupBytes
+    }
+  }
+
   // MARK: Page sets
 
   /// Takes the next pages of `extent` as a page set with one reference; throws with nothing changed.

@@ -52,9 +52,9 @@ struct KVCacheMemoryTests {
     let (a, b) = (try cache.makeSequence(), try cache.makeSequence())
     cache.commit(try cache.reserve([SlotRequest(a, appending: 70 * 64)]))
     let before = harness.fingerprint(of: [a, b])
-    // 256 page sets fit, 70 are there: refused before anything is committed.
+    // 256 page sets fit, 70 are there: refused before anything is committed. The 257 pages of a layer, of 32 KiB, begin a fifth group.
     #expect(
-      throws: CacheError.outOfMemory(needed: (70 + 187) * 65_536, allowed: 16 << 20)
+      throws: CacheError.outOfMemory(needed: 2 * 5 * (2 << 20), allowed: 16 << 20)
     ) { try cache.reserve([SlotRequest(a, appending: 1), SlotRequest(b, appending: 186 * 64)]) }
     #expect(harness.fingerprint(of: [a, b]) == before)
     #expect(cache.checkInvariants() == [])
@@ -69,6 +69,47 @@ struct KVCacheMemoryTests {
     cache.commit(try cache.reserve([SlotRequest(b, appending: 128 * 64)]))
     #expect(cache.checkInvariants() == [])
     #expect(cache.byteCount <= 16 << 20)
+  }
+
+  @Test(
+    "a refusal names what the whole step needs, and with so much it goes on",
+    arguments: [1, 2 << 20, (6 << 20) - 1])
+  func refusedFirstStep(limit: Int) throws {
+    let layers = Self.layers + Self.layers.prefix(1)
+    let refused = try CacheHarness(layers, memoryLimit: limit).cache
+    let sequence = try refused.makeSequence()
+    let error = #expect(throws: CacheError.self) {
+      try refused.reserve([SlotRequest(sequence, appending: 65)])
+    }
+    #expect(error == .outOfMemory(needed: 3 * (2 << 20), allowed: limit))
+    #expect(refused.checkInvariants() == [] && refused.byteCount == 0)
+    let cache = try CacheHarness(layers, memoryLimit: 3 * (2 << 20)).cache
+    let other = try cache.makeSequence()
+    cache.commit(try cache.reserve([SlotRequest(other, appending: 65)]))
+    #expect(cache.byteCount == 3 * (2 << 20))
+  }
+
+  @Test("a refusal in the middle names what the extent needs in all layers")
+  func refusedExtent() throws {
+    let layers = Self.layers + Self.layers.prefix(1)
+    // Extents of 32 pages take 1 MiB of a layer: two of them are a group, behind 4,096 tokens each layer begins another.
+    var limit = 3 * (2 << 20)
+    for _ in 0..<3 {
+      let cache = try CacheHarness(layers, memoryLimit: limit).cache
+      let sequence = try cache.makeSequence()
+      var error: CacheError?
+      do throws(CacheError) {
+        while true { cache.commit(try cache.reserve([SlotRequest(sequence, appending: 64)])) }
+      } catch let refusal {
+        error = refusal
+      }
+      let length = try cache.length(of: sequence)
+      #expect(length == 4096 * limit / (3 * (2 << 20)))
+      let needed = limit + 3 * (2 << 20)
+      #expect(error == .outOfMemory(needed: needed, allowed: limit))
+      #expect(cache.byteCount == limit && cache.checkInvariants() == [])
+      limit = needed
+    }
   }
 
   @Test("extents are striped over four nodes by leaf, each node in regions of its own")

@@ -13,7 +13,7 @@ final class CacheRestoration {
       for set in sets { needed += pool.setBytes(set.form) }
     }
     guard needed <= cache.memoryLimit else {
-      throw .outOfMemory(needed: needed, allowed: cache.memoryLimit)
+      throw refusal(.outOfMemory(needed: needed, allowed: cache.memoryLimit), of: manifest)
     }
     numbers = cache.pools.map { _ in [] }
     do throws(CacheError) {
@@ -25,7 +25,7 @@ final class CacheRestoration {
       }
     } catch {
       undo()
-      throw error
+      throw refusal(error, of: manifest)
     }
     for (state, sequence) in zip(states, manifest.sequences) { fill(state, sequence) }
   }
@@ -48,6 +48,17 @@ final class CacheRestoration {
   }
 
   // MARK: Parts
+
+  /// The error of a restoration that has been taken back: one for want of memory names what all of it needs.
+  private func refusal(_ error: CacheError, of manifest: SnapshotManifest) -> CacheError {
+    guard case .outOfMemory(let needed, let allowed) = error else { return error }
+    var least = 0
+    for (pool, sets) in zip(cache.pools, manifest.sets) {
+      let coded = sets.count { $0.form == .coded }
+      least += pool.leastCommittedBytes(adding: sets.count - coded, inCodes: coded)
+    }
+    return .outOfMemory(needed: max(needed, least), allowed: allowed)
+  }
 
   /// An empty sequence that has room for everything, under the identifier that it will have.
   private func makeState(
