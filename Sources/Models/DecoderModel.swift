@@ -91,7 +91,8 @@ public final class DecoderModel: Sendable {
   ///
   /// - Parameters:
   ///   - context: Tokens of a sequence at most.
-  ///   - extensionStart: Tokens before the context is extended; nil to keep to the first scaling.
+  ///   - extensionStart: Tokens before the context is extended; nil to keep to the first scaling, as a model without
+  ///     ``extendedRotary`` does in any case.
   ///   - alibiEpsilon: The part of a row's softmax that ALiBi heads may leave unread.
   /// - Returns: One description per layer.
   /// - Precondition: `context` and `extensionStart` are not negative.
@@ -99,6 +100,7 @@ public final class DecoderModel: Sendable {
     context: Int, extensionStart: Int? = nil,
     alibiEpsilon: Float = LayerAttention.defaultALiBiEpsilon
   ) -> [LayerAttention] {
+    let extensionStart = extendedRotary == nil ? nil : extensionStart
     var layer = LayerAttention(
       queryHeads: shape.queryHeads, window: shape.window,
       rotary: shape.rotary?.resolved(forLength: extensionStart ?? context), alibi: shape.alibi,

@@ -62,6 +62,16 @@ struct ExtensionTests {
     #expect(try first.cache.rotation(of: sequence).epoch == 2)
   }
 
+  @Test("is none without a second scaling: the first one is evaluated for the whole context")
+  func withoutScaling() throws {
+    let model = try DecoderModel(
+      file: try GGUFFile(path: Fixtures.path("tiny/llama_default/llama_default.gguf")),
+      weightType: .float32, scaling: Self.scalings[2], workers: .shared)
+    let rotary = { model.attention(context: 2000, extensionStart: $0).map(\.rotary) }
+    #expect(rotary(600) == rotary(nil))
+    #expect(rotary(nil) != model.attention(context: 600).map(\.rotary))
+  }
+
   @Test("gives the same bits in any chunks, and after a step that was cancelled")
   func chunks() throws {
     let whole = try Self.logits(Self.scalings[0])
