@@ -43,6 +43,8 @@ import KernelTable
 extension AttentionEngine {
   /// Writes the keys and values of the step's new tokens into one layer's pages.
   ///
+  /// Every layer of a step with new tokens needs them before `attend` reads it, and before the step is committed.
+  ///
   /// - Parameters:
   ///   - layer: The layer.
   ///   - keys: `[token][kvHead][keyWidth]`, not rotated where the layer has a rotation.
@@ -54,7 +56,7 @@ extension AttentionEngine {
     let shape = shapes[settings.shape]
     try checkLength("keys", keys.count, plan.tokenCount * shape.kvHeads * shape.keyWidth)
     try checkLength("values", values.count, plan.tokenCount * shape.kvHeads * shape.valueWidth)
-    if plan.tokenCount == 0 { return }
+    guard plan.tokenCount > 0, let reservation else { return }
     unsafe writers.removeAll(keepingCapacity: true)
     var items = 0
     for r in 0..<plan.requests.count {
@@ -92,5 +94,6 @@ extension AttentionEngine {
         }
       }
     }
+    writtenSteps[layer] = reservation.step
   }
 }

@@ -10,8 +10,8 @@ extension AttentionEngine {
   ///   - queries: `[row][queryHead][keyWidth]`, not rotated.
   ///   - output: `[row][queryHead][valueWidth]`, overwritten.
   ///   - cancellation: Looked at between tiles.
-  /// - Throws: ``AttentionError`` for a wrong length or without a step; ``AttentionError/cancelled``, after
-  ///   which `output` holds some of the rows only.
+  /// - Throws: ``AttentionError`` for a wrong length, without a step, or for a layer that the step's tokens have not been
+  ///   appended to; ``AttentionError/cancelled``, after which `output` holds some of the rows only.
   /// - Returns: What was read, and a bound on what was left out.
   @discardableResult
   public func attend(
@@ -55,6 +55,7 @@ extension AttentionEngine {
     try checkLength("queries", queries.count, rows * shape.keyWidth)
     try checkLength("output", output.count, rows * shape.valueWidth)
     if wantsLogSumExp { try checkLength("logSumExp", logSumExp.count, rows) }
+    try checkWritten(layer: layer, for: "attend")
     if rows == 0 { return AttentionReport() }
     let finished = unsafe queries.withUnsafeBufferPointer { queries in
       unsafe output.withUnsafeMutableBufferPointer { output in

@@ -23,7 +23,7 @@ extension AttentionEngine {
   ///   - layer: The layer, whose keys and values of this step have been appended.
   ///   - queries: `[row][queryHead][keyWidth]`, as for ``attend(layer:queries:into:cancellation:)``.
   ///   - bounds: `[row][queryHead]`, overwritten.
-  /// - Throws: ``AttentionError`` for a wrong length or without a step.
+  /// - Throws: ``AttentionError`` for a wrong length, without a step, or for a layer that the step's tokens have not been appended to.
   /// - Complexity: O(entries × KV heads + queries). It allocates nothing.
   public func quantizationBounds(
     layer: Int, queries: Span<Float>, into bounds: inout MutableSpan<Float>
@@ -34,6 +34,7 @@ extension AttentionEngine {
     let rows = plan.queryCount * shape.queryHeads
     try checkLength("queries", queries.count, rows * shape.keyWidth)
     try checkLength("bounds", bounds.count, rows)
+    try checkWritten(layer: layer, for: "quantizationBounds")
     for r in 0..<plan.requests.count {
       let request = plan.requests[r]
       var turnScale = 1.0

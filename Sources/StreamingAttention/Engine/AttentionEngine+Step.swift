@@ -65,9 +65,15 @@ extension AttentionEngine {
   ///
   /// In quantised layers, workers turn the pages that are no longer among a sequence's newest into codes.
   ///
-  /// - Precondition: A step is in progress.
+  /// - Precondition: A step is in progress, and its tokens, if it has any, have been appended to every layer: the pages of another
+  ///   layer would be read with whatever they held before.
   public func commit() {
     guard let reservation else { preconditionFailure("commit without begin") }
+    if let layer = unwrittenLayer() {
+      preconditionFailure(
+        "commit without append(layer: \(layer)): append the step's tokens to every layer, or abandon it"
+      )
+    }
     keepNoted()
     cache.commit(reservation)
     self.reservation = nil
@@ -80,6 +86,23 @@ extension AttentionEngine {
     guard let reservation else { preconditionFailure("abandon without begin") }
     cache.abandon(reservation)
     self.reservation = nil
+  }
+
+  /// The first layer that lacks the keys and values of the step's tokens; nil if there is none.
+  private func unwrittenLayer() -> Int? {
+    (0..<settings.count).first { !isWritten(layer: $0) }
+  }
+
+  /// Whether the layer holds whatever the step's tables show.
+  private func isWritten(layer: Int) -> Bool {
+    plan.tokenCount == 0 || writtenSteps[layer] == reservation?.step
+  }
+
+  /// Throws if a layer would be read before the step's tokens are in it: their slots hold what the memory held before.
+  func checkWritten(layer: Int, for call: String) throws(AttentionError) {
+    guard isWritten(layer: layer) else {
+      throw .notAppended(layer: layer, call: call, tokenCount: plan.tokenCount)
+    }
   }
 
   func checkStep(layer: Int, for call: String) throws(AttentionError) {

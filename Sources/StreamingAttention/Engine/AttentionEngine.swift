@@ -30,6 +30,8 @@ import KernelTable
 
   var plan: Plan
   var reservation: Reservation?
+  /// For each layer the step whose tokens have been written to it last.
+  var writtenSteps: GrowingBuffer<UInt64>
   var slotRequests: [SlotRequest] = []
   var writers: [SlotWriter] = unsafe []
   var pages: GrowingBuffer<UnsafePointer<UnsafeMutableRawPointer?>>
@@ -93,6 +95,9 @@ import KernelTable
     horizon = try HorizonWorkspace(largestHeadCount: cache.largestHeadCount)
     noted = try NotedAttention()
     scratch = try GrowingBuffer()
+    writtenSteps = try GrowingBuffer()
+    // Steps count from 1.
+    for _ in layers { try writtenSteps.append(0) }
 
     var settings: [LayerSettings] = []
     var shapes: [PlanShape] = []

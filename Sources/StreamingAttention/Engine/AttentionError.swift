@@ -20,6 +20,8 @@ public enum AttentionError: Error, Equatable, CustomStringConvertible {
   case length(name: String, received: Int, allowed: Int)
   /// `append` or `attend` without `begin`, or `begin` inside a step.
   case noStep(received: String, allowed: String)
+  /// A layer was asked before the step's new tokens were appended to it.
+  case notAppended(layer: Int, call: String, tokenCount: Int)
   /// The step was cancelled; give it up with ``AttentionEngine/abandon()``.
   case cancelled
 
@@ -46,6 +48,9 @@ public enum AttentionError: Error, Equatable, CustomStringConvertible {
       "\(name) holds \(received) values, this step needs \(allowed)"
     case .noStep(let received, let allowed):
       "\(received); \(allowed)"
+    case .notAppended(let layer, let call, let tokenCount):
+      "\(call) of layer \(layer), which lacks the keys and values of the step's \(tokenCount) tokens; "
+        + "append(layer: \(layer)) first"
     case .cancelled:
       "cancelled; abandon the step to leave the cache as it was"
     }

@@ -39,6 +39,10 @@ struct AttentionErrorTests {
       .noStep(received: "append without begin", allowed: "begin a step first"),
       "append without begin; begin a step first"
     ),
+    (
+      .notAppended(layer: 1, call: "attend", tokenCount: 3),
+      "attend of layer 1, which lacks the keys and values of the step's 3 tokens; append(layer: 1) first"
+    ),
     (.cancelled, "cancelled; abandon the step to leave the cache as it was"),
     (.cache(.noLayers), "a cache needs at least one layer"),
   ]
