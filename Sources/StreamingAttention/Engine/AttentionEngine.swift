@@ -7,9 +7,9 @@ import KernelTable
 /// it had never begun. The output of a row depends on its own sequence only, to the last bit: not on the
 /// number of workers, not on what else is in the step.
 ///
-/// An engine and its cache are used by one thread at a time; the work inside a call is spread over
-/// ``Workers``. `attend` allocates nothing and takes no lock. What steps need beside the cache is kept from one to the next
-/// (``releaseScratch()``).
+/// An engine and its cache are used by one thread at a time, which is also where the engine is let go: inside a step it gives
+/// the step up. The work inside a call is spread over ``Workers``. `attend` allocates nothing and takes no lock. What steps
+/// need beside the cache is kept from one to the next (``releaseScratch()``).
 @safe public final class AttentionEngine {
   /// The keys and values.
   public let cache: KVCache
@@ -155,6 +155,11 @@ import KernelTable
     cache.rewriter.rotaries = layers.map { layer in
       (layer.rotary.map { [$0] } ?? []) + layer.laterRotary
     }
+  }
+
+  /// Gives up the step in progress: the cache outlives its engine, and nobody else could end it.
+  deinit {
+    if let reservation { cache.abandon(reservation) }
   }
 
   /// A window as plans and kernels take it: `Int.max` for none, or for more than any two positions lie apart.
