@@ -66,6 +66,10 @@ public enum CacheError: Error, Equatable {
   case windowReleased(layer: Int, received: Int, allowed: Int)
   /// Keys are to be turned, and no engine has told the cache by which frequencies.
   case unknownFrequencies(layer: Int, epoch: Int)
+  /// An engine would turn keys of an epoch by other frequencies than those that the cache's have been turned by, or that another of its
+  /// engines turns them by.
+  indirect case otherFrequencies(
+    layer: Int, epoch: Int, received: RotaryEmbedding, allowed: RotaryEmbedding)
   /// The cache has no layer of that number.
   case unknownLayer(received: Int, allowed: Range<Int>)
   /// The retention of a layer releases its pages; nothing else evicts them.
@@ -130,6 +134,9 @@ extension CacheError: CustomStringConvertible {
     case .unknownFrequencies(let layer, let epoch):
       "layer \(layer): keys must be turned, and nobody has named the frequencies of epoch \(epoch); "
         + "make an engine over the cache first"
+    case .otherFrequencies(let layer, let epoch, let received, let allowed):
+      "layer \(layer): an engine of other rotary frequencies in epoch \(epoch) than the cache's: \(received.difference(from: allowed)); "
+        + "use the same, describe the others as a later epoch, or make a cache of its own"
     case .unknownLayer(let received, let allowed):
       "layer \(received) is not one of \(allowed.lowerBound)..<\(allowed.upperBound)"
     case .windowedLayer(let layer):

@@ -26,4 +26,51 @@ extension KVCache {
     state.rotation = rotation
     for table in state.tables { table.pageEpoch = rotation.pageEpoch }
   }
+
+  /// Takes the frequencies of a new engine, by layer and epoch, beside those of the others.
+  ///
+  /// Those of an epoch stay what they are while a page set of it is live or another engine names them: keys that are turned
+  /// again, by a removal, must be turned by what turned them first. Pages that nobody has named frequencies for take any.
+  ///
+  /// - Complexity: O(page sets).
+  func takeFrequencies(
+    _ rotaries: [[RotaryEmbedding]], beside others: [[[RotaryEmbedding]]]
+  ) throws(CacheError) {
+    guard !rotaries.isEmpty else { return }
+    var taken = rotaries
+    for pool in pools {
+      let epochs = pool.liveEpochs
+      for layer in pool.layers where layers[layer].rotaryPairs > 0 {
+        let named = others.compactMap { $0.indices.contains(layer) ? $0[layer] : nil }
+        let known = rewriter.rotaries.indices.contains(layer) ? rewriter.rotaries[layer] : []
+        for (index, rotary) in rotaries[layer].enumerated() {
+          let epoch = Int32(index) + PageSet.firstEpoch
+          var held: [RotaryEmbedding] = []
+          if epochs.contains(epoch), known.indices.contains(index) { held.append(known[index]) }
+          held += named.compactMap { $0.indices.contains(index) ? $0[index] : nil }
+          for other in held where other.frequencies != rotary.frequencies {
+            throw .otherFrequencies(
+              layer: layer, epoch: Int(epoch), received: rotary, allowed: other)
+          }
+          taken[layer][index] = held.first ?? rotary
+        }
+        // Epochs that the new engine does not know, as long as somebody needs them.
+        let last = epochs.max().map { Int($0 - PageSet.firstEpoch) + 1 } ?? 0
+        let needed = named.reduce(last) { max($0, $1.count) }
+        taken[layer] += known.prefix(needed).dropFirst(rotaries[layer].count)
+      }
+    }
+    rewriter.rotaries = taken
+  }
+}
+
+extension PagePool {
+  /// The epochs of the live page sets.
+  fileprivate var liveEpochs: Set<Int32> {
+    var epochs: Set<Int32> = []
+    for index in 0..<sets.count where sets[index].referenceCount > 0 {
+      epochs.insert(sets[index].epoch)
+    }
+    return epochs
+  }
 }

@@ -32,7 +32,7 @@ public final class KVCache {
   var rewriter: PageRewriter
   var isStepInProgress = false
   /// The engines of the cache.
-  private var scratchOwners: [WeakScratchOwner] = []
+  private var engines: [WeakCacheEngine] = []
 
   /// An empty cache; page memory is committed as sequences grow.
   ///
@@ -109,15 +109,18 @@ public final class KVCache {
   /// KV heads of the layer that has most.
   var largestHeadCount: Int { layers.reduce(0) { max($0, $1.kvHeads) } }
 
-  /// From now on `owner` gives its memory back when the last sequence is dropped.
-  func add(_ owner: any ScratchOwner) {
-    scratchOwners.removeAll { $0.owner == nil }
-    scratchOwners.append(WeakScratchOwner(owner: owner))
+  /// From now on the engine's frequencies turn keys, and it gives its memory back when the last sequence is dropped.
+  ///
+  /// - Throws: ``CacheError/otherFrequencies(layer:epoch:received:allowed:)``, with the cache as it was.
+  func add(_ engine: any CacheEngine) throws(CacheError) {
+    engines.removeAll { $0.engine == nil }
+    try takeFrequencies(engine.rotaries, beside: engines.compactMap { $0.engine?.rotaries })
+    engines.append(WeakCacheEngine(engine: engine))
   }
 
   /// Lets every engine give back what it keeps for its steps.
   func releaseScratch() {
-    for reference in scratchOwners { reference.owner?.releaseScratch() }
+    for reference in engines { reference.engine?.releaseScratch() }
   }
 
   // MARK: Memory

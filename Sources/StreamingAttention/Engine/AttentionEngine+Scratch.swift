@@ -1,4 +1,4 @@
-extension AttentionEngine: ScratchOwner {
+extension AttentionEngine: CacheEngine {
   /// Gives back the memory that steps have taken for themselves: lists of rows, pages and tiles, rotations, partial states.
   ///
   /// It grows with the rows, sequences and pages of a step, and is kept for the steps that follow, so that these allocate

@@ -20,6 +20,8 @@ import KernelTable
   /// How each layer attends.
   public let layers: [LayerAttention]
 
+  /// Frequencies by layer and epoch, from 1 on, that the cache's keys are turned by; empty by ``RotationRule/any``.
+  let rotaries: [[RotaryEmbedding]]
   let kernels: KernelTable
   let traits: ProcessorTraits
   let settings: [LayerSettings]
@@ -44,6 +46,9 @@ import KernelTable
   var stepBias: StepBias?
 
   /// An engine for a cache; checks every layer's description against the cache's shapes.
+  ///
+  /// Several engines may use one cache if they turn keys alike: of an epoch by the same frequencies, as far as both describe it.
+  /// An engine of other ones finds room once the cache has no page of that epoch, and no other engine.
   ///
   /// - Throws: ``AttentionError`` that names the layer and what is allowed.
   public convenience init(
@@ -147,14 +152,12 @@ import KernelTable
     self.shapes = shapes
     self.turns = turns
     plan.followsLength = turns.contains { $0.embeddings.contains(where: \.followsLength) }
-    cache.add(self)
+    rotaries =
+      rule == .any ? [] : layers.map { ($0.rotary.map { [$0] } ?? []) + $0.laterRotary }
+    try AttentionError.wrapping { () throws(CacheError) in try cache.add(self) }
     // What the cache needs to quantise pages, and to write keys anew.
     cache.rewriter.kernels = kernels
     cache.rewriter.coder.workers = workers
-    guard rule == .asStored else { return }
-    cache.rewriter.rotaries = layers.map { layer in
-      (layer.rotary.map { [$0] } ?? []) + layer.laterRotary
-    }
   }
 
   /// Gives up the step in progress: the cache outlives its engine, and nobody else could end it.

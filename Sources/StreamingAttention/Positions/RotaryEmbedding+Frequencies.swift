@@ -8,6 +8,16 @@ extension RotaryEmbedding {
   /// Radians per token above which no pair may turn; `TurnRate` keeps its precision below.
   static let frequencyLimit = 0x1p10
 
+  /// What tells the frequencies of an embedding from those of another, in one line.
+  func difference(from other: RotaryEmbedding) -> String {
+    let pairs = zip(frequencies, other.frequencies).enumerated()
+    guard let (pair, (own, others)) = pairs.first(where: { $1.0 != $1.1 }) else {
+      return "\(pairCount) pairs, not \(other.pairCount)"
+    }
+    return
+      "base \(base), not \(other.base), pair \(pair) by \(own) radians per token, not \(others)"
+  }
+
   static func check(
     _ list: String, _ divisors: [Double], pairCount: Int
   ) throws(PositionError) {
