@@ -23,6 +23,7 @@ extension AttentionEngine {
           received: "\(request.tokenCount) tokens and \(request.queryCount) rows",
           allowed: "0…\(allowed.upperBound) of each")
       }
+      if request.queryCount > request.tokenCount { try checkRows(of: request) }
       slotRequests.append(SlotRequest(request.sequence, appending: request.tokenCount))
     }
     let reserved = try AttentionError.wrapping { () throws(CacheError) in
@@ -38,13 +39,24 @@ extension AttentionEngine {
     reservation = reserved
   }
 
+  /// Throws if a row would stand before position 0: planning takes time and memory for every row, whether or not it sees a key.
+  private func checkRows(of request: StepRequest) throws(AttentionError) {
+    let end = try AttentionError.wrapping { () throws(CacheError) in
+      try cache.nextPosition(of: request.sequence) + request.tokenCount
+    }
+    guard request.queryCount <= end else {
+      throw .request(
+        received: "\(request.queryCount) rows that end before position \(end)",
+        allowed: "up to \(end), the first of which stands at position 0")
+    }
+  }
+
   private func makePlan(
     _ requests: [StepRequest], _ options: StepOptions
   ) throws(AttentionError) {
     plan.removeStep()
     plan.notesAttention = options.notesAttention
-    try plan.list(requests, in: cache)
-    for shape in shapes where shape.window != .max { try plan.checkWindow(of: shape) }
+    try plan.list(requests, for: shapes, in: cache)
     try plan.cutTiles(shapes: shapes, workerCount: workers.count)
     for tables in turns { try tables.fill(for: plan) }
     try states.discardAndResize(to: plan.stateFloats)

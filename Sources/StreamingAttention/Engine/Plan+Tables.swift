@@ -1,33 +1,37 @@
 import KernelTable
 
 extension Plan {
-  /// Lists the requests, their rows' positions, and what their page tables hold with this step's slots.
-  mutating func list(_ list: [StepRequest], in cache: KVCache) throws(AttentionError) {
+  /// Lists the requests, what their page tables hold with this step's slots, and their rows' positions.
+  ///
+  /// Rows that reach back to what the cache has given up for one of the shapes are refused before anything is listed for each of them.
+  mutating func list(
+    _ list: [StepRequest], for shapes: [PlanShape] = [], in cache: KVCache
+  ) throws(AttentionError) {
+    var positionCount = 0
     for request in list {
       let rotation = try AttentionError.wrapping { () throws(CacheError) in
         try cache.rotation(of: request.sequence)
       }
       let planned = PlannedRequest(
         firstToken: tokenCount, tokenCount: request.tokenCount, firstQuery: queryCount,
-        queryCount: request.queryCount, firstPosition: positions.count,
+        queryCount: request.queryCount, firstPosition: positionCount,
         epoch: Int32(rotation.epoch),
         length: followsLength && rotation.keys == .whenRead
           ? try Self.length(of: request, in: cache) : 0)
       try requests.append(planned)
       tokenCount += request.tokenCount
       queryCount += request.queryCount
-      try positions.reserveCapacity(positions.count + planned.positionCount)
-      for _ in 0..<planned.positionCount { positions.appendReserved(0) }
+      positionCount += planned.positionCount
     }
     let knew = knowsEqualLeaves
     // If listing fails, what is known may be of leaves that are no more.
     knowsEqualLeaves = false
     try listTables(cache, list)
     try findEqualLeaves(afterKnown: knew)
-    for r in 0..<requests.count {
-      try checkNewest(of: r)
-      placeRows(of: r)
-    }
+    for r in 0..<requests.count { try checkNewest(of: r) }
+    for shape in shapes where shape.window != .max { try checkWindow(of: shape) }
+    try positions.discardAndResize(to: positionCount)
+    for r in 0..<requests.count { placeRows(of: r) }
     placeBiases()
   }
 
@@ -61,12 +65,12 @@ extension Plan {
   /// Throws if a row's window reaches back to keys that the cache has given up.
   ///
   /// That happens to rows of older tokens only, asked for again: a table with a window keeps what the next token sees.
-  func checkWindow(of shape: PlanShape) throws(AttentionError) {
+  private func checkWindow(of shape: PlanShape) throws(AttentionError) {
     for r in 0..<requests.count where requests[r].queryCount > 0 {
       let table = tables[shape.table * requests.count + r]
       guard table.entryCount > 0, table.keptFrom != .min else { continue }
       let kept = table.keptFrom
-      let first = positions[requests[r].queryPosition]
+      let first = firstRowPosition(of: r)
       guard first - kept >= shape.window - 1 else {
         throw .request(
           received: "rows from position \(first) on with a window of \(shape.window)",
@@ -81,6 +85,18 @@ extension Plan {
     throw .request(
       received: "rows of the newest \(requests[index].positionCount) tokens",
       allowed: "up to \(tables[index].newestTokens): tokens before them have been evicted")
+  }
+
+  /// Where the first query row of a request stands, as `placeRows` places it.
+  private func firstRowPosition(of index: Int) -> Int {
+    let table = tables[index]
+    var (rows, position) = (requests[index].queryCount, 0)
+    for entry in (table.firstEntry..<table.firstEntry + table.entryCount).reversed() {
+      let (first, end) = (Int(entries[entry].firstSlot), Int(entries[entry].endSlot))
+      guard rows > end - first else { return entries[entry].basePosition + end - rows }
+      (rows, position) = (rows - (end - first), entries[entry].basePosition + first)
+    }
+    return position - rows
   }
 
   /// Rows belong to the newest tokens; rows before the first live token stand at the positions before it.

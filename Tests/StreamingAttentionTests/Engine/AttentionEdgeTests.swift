@@ -32,7 +32,7 @@ struct AttentionEdgeTests {
     arguments: sweep(AttentionCase.Masking.allCases, [.none, .rotaryALiBi]))
   func noKeys(_ example: AttentionCase) throws {
     var example = example
-    (example.length, example.rows) = (0, 5)
+    (example.length, example.rows, example.base) = (0, 5, 5)
     let harness = try EngineHarness(example)
     let (_, result) = try harness.run(example)
     #expect(result.output.allSatisfy { $0 == 0 })

@@ -223,7 +223,42 @@ struct AttentionErrorTests {
     #expect(try harness.step([request])[0] == EngineHarness(example).run(example).1)
   }
 
-  @Test("rows whose window has been given up")
+  @Test("rows before position 0, at once", arguments: [0, 7])
+  func rowsBeforeTheBeginning(start: Int) throws {
+    var example = Self.example
+    example.base = start
+    let harness = try EngineHarness(example)
+    let engine = harness.engine
+    let sequence = try harness.fill(example, 10)
+    for (appended, rows) in [(0, 11), (1, 12), (0, 10_000_000), (0, Int(Int32.max))] {
+      let end = start + 10 + appended
+      let refused = StepRequest(sequence, appending: appended, querying: start + rows)
+      guard start + rows <= Int(Int32.max) else { continue }
+      #expect(
+        throws: AttentionError.request(
+          received: "\(start + rows) rows that end before position \(end)",
+          allowed: "up to \(end), the first of which stands at position 0")
+      ) { try engine.begin([refused]) }
+      #expect(!engine.isInStep)
+    }
+    // Nothing has been listed for any of the rows.
+    #expect(engine.plan.positions.capacity < 1 << 10)
+    // As many as there are positions.
+    for appended in [0, 1] {
+      try engine.begin(
+        [StepRequest(sequence, appending: appended, querying: start + 10 + appended)])
+      #expect(engine.plan.positions[0] == 0)
+      engine.abandon()
+    }
+    let empty = try engine.cache.makeSequence()
+    #expect(throws: AttentionError.self) {
+      try engine.begin([StepRequest(empty, appending: 0, querying: 1)])
+    }
+    try engine.begin([StepRequest(empty, appending: 0, querying: 0)])
+    engine.abandon()
+  }
+
+  @Test("rows whose window has been given up, before any of them is planned")
   func windowOfOldRows() throws {
     var example = Self.example
     (example.masking, example.length) = (.window, 1000)
@@ -238,6 +273,7 @@ struct AttentionErrorTests {
       ) { try harness.engine.begin([StepRequest(sequence, appending: 0, querying: rows)]) }
       #expect(!harness.engine.isInStep)
     }
+    #expect(harness.engine.plan.positions.count == 0)
     example.rows = 69
     let result = try harness.step([
       HarnessRequest(sequence, example, tokens: 1000..<1000, rows: 0..<69)

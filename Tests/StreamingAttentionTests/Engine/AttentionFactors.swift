@@ -28,8 +28,10 @@ enum AttentionFactors {
       valueType: types[levels[2]], masking: AttentionCase.Masking.allCases[levels[3]],
       positions: AttentionCase.Positions.allCases[levels[4]], group: groups[levels[5]],
       kvHeads: 1 + Int(seed % 2), keyWidth: keyWidths[levels[6]],
-      valueWidth: valueWidths[levels[7]], length: lengths[levels[8]], base: bases[levels[9]],
-      rows: rows[levels[10]], seed: seed)
+      valueWidth: valueWidths[levels[7]], length: lengths[levels[8]],
+      // Rows before the first token stand at positions as well.
+      base: max(bases[levels[9]], rows[levels[10]] - lengths[levels[8]]), rows: rows[levels[10]],
+      seed: seed)
   }
 
   /// A case of the full cross.
