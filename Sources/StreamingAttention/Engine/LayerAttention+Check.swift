@@ -13,6 +13,9 @@ extension LayerAttention {
     guard queryHeads > 0, queryHeads % stored.kvHeads == 0 else {
       throw .queryHeads(layer: layer, received: queryHeads, kvHeads: stored.kvHeads)
     }
+    try demand(
+      queryHeads <= LayerShape.widest, "number of query heads", queryHeads,
+      "at most \(LayerShape.widest)")
     if let scale { try demand(scale.isFinite, "scale", scale, "a finite number") }
     if let window { try demand(window > 0, "window", window, "1 or more, or none") }
     if let rightWindow {

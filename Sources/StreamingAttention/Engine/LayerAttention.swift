@@ -2,7 +2,7 @@
 ///
 /// Order of a score: scale·q·k → softcap → + ALiBi → + bias, where `attend` is given one → mask → softmax, sinks in the denominator.
 public struct LayerAttention: Sendable, Equatable {
-  /// A multiple of the layer's KV heads; consecutive query heads share a KV head.
+  /// A multiple of the layer's KV heads, at most 65,536; consecutive query heads share a KV head.
   public var queryHeads: Int
   /// Factor of q·k; 1/√keyWidth if nil.
   public var scale: Float?

@@ -80,6 +80,41 @@ struct AttentionErrorTests {
     }
   }
 
+  @Test("more query heads than a layer may have")
+  func queryHeadLimit() throws {
+    // Wide keys too, so that nothing that a step multiplies may overflow.
+    var shape = try Self.example.shape()
+    (shape.kvHeads, shape.keyWidth, shape.valueWidth) = (1, LayerShape.widest, LayerShape.widest)
+    shape.keyPositions = .none
+    for heads in [LayerShape.widest + 1, 1 << 31, .max / 2, .max] {
+      #expect(
+        try refusal([LayerAttention(queryHeads: heads)], shapes: [shape])
+          == .setting(
+            layer: 0, name: "number of query heads", received: "\(heads)",
+            allowed: "at most 65536"))
+    }
+    #expect(try refusal([LayerAttention(queryHeads: LayerShape.widest)], shapes: [shape]) == nil)
+  }
+
+  @Test("as many query heads as a layer may have, which answer")
+  func mostQueryHeads() throws {
+    let heads = LayerShape.widest
+    let shape = LayerShape(
+      kvHeads: 1, keyWidth: 1, keyType: .float32, valueType: .float32, keyPositions: .none)
+    let cache = try KVCache(layers: [shape], stripes: [nil], memoryLimit: 1 << 24)
+    let engine = try AttentionEngine(
+      cache: cache, layers: [LayerAttention(queryHeads: heads)], workers: Workers(count: 1))
+    let sequence = try cache.makeSequence()
+    try engine.begin([StepRequest(sequence, appending: 1)])
+    try engine.append(layer: 0, keys: [1].span, values: [3].span)
+    let queries = [Float](repeating: 1, count: heads)
+    var output = queries
+    var span = output.mutableSpan
+    try engine.attend(layer: 0, queries: queries.span, into: &span)
+    engine.commit()
+    #expect(output.allSatisfy { $0 == 3 })
+  }
+
   private struct Change: Sendable {
     var name: String
     var change: @Sendable (inout LayerAttention) throws -> Void
