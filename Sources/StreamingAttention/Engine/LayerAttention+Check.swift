@@ -46,6 +46,10 @@ extension LayerAttention {
       alibiEpsilon >= 0 && alibiEpsilon < 1, "ALiBi epsilon", alibiEpsilon,
       "a number from 0 on, below 1")
     for rotary in [rotary].compactMap(\.self) + laterRotary {
+      // It may be narrower: that of keys whose other channels never turn, by a head dimension of their own.
+      try demand(
+        rotary.headDimension <= stored.keyWidth, "head dimension of the rotation",
+        rotary.headDimension, "at most the width of a key, \(stored.keyWidth)")
       try demand(
         stored.rotaryPairs == rotary.pairCount && stored.rotaryPairing == rotary.pairing,
         "rotation", "\(rotary.pairCount) pairs, \(rotary.pairing)",

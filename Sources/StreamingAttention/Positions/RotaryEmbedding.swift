@@ -39,7 +39,8 @@ public struct RotaryEmbedding: Sendable, Equatable {
   /// An embedding for sequences no longer than the original context of its scaling.
   ///
   /// - Parameters:
-  ///   - headDimension: channels of a query or key.
+  ///   - headDimension: channels of a query or key, as many as a ``LayerShape`` may have at most; an engine refuses
+  ///     more than its layer's keys have.
   ///   - rotaryDimensions: channels that turn, even; nil for the whole head.
   ///   - base: b, above 1 (`rope_theta`).
   ///   - pairing: which channels form a pair.
@@ -51,7 +52,7 @@ public struct RotaryEmbedding: Sendable, Equatable {
     pairing: RotaryPairing, scaling: RotaryScaling = .none, divisors: [Double]? = nil
   ) throws(PositionError) {
     let rotaryDimensions = rotaryDimensions ?? headDimension
-    try PositionError.check("head dimension", headDimension, in: 2...Int(Int32.max))
+    try PositionError.check("head dimension", headDimension, in: 2...LayerShape.widest)
     try PositionError.check("rotary dimensions", rotaryDimensions, in: 2...headDimension)
     guard rotaryDimensions.isMultiple(of: 2) else {
       throw .outOfRange(

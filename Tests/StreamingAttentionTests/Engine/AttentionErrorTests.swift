@@ -140,6 +140,15 @@ struct AttentionErrorTests {
     Change("sink") { $0.sinks = [1, 2, 3, .nan] },
     Change("sink") { $0.sinks = [1, .infinity, 3, 4] },
     Change("number of ALiBi slopes") { $0.alibi = try ALiBi(headCount: 3) },
+    Change("head dimension of the rotation") {
+      $0.rotary = try RotaryEmbedding(
+        headDimension: 4096, rotaryDimensions: 64, pairing: .halves)
+    },
+    Change("head dimension of the rotation") {
+      $0.laterRotary = [
+        try RotaryEmbedding(headDimension: 66, rotaryDimensions: 64, pairing: .halves)
+      ]
+    },
     Change("rotation") { $0.rotary = nil },
     Change("rotation") {
       $0.rotary = try RotaryEmbedding(headDimension: 64, rotaryDimensions: 32, pairing: .halves)

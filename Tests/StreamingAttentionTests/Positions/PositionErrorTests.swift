@@ -26,6 +26,13 @@ struct PositionErrorTests {
       error(64, 66)
         == .outOfRange(parameter: "rotary dimensions", received: 66, allowed: "2…64"))
     #expect(error(0) != nil)
+    for width in [65_537, 1 << 26, .max] {
+      #expect(
+        error(width)
+          == .outOfRange(
+            parameter: "head dimension", received: Double(width), allowed: "2…65536"))
+    }
+    #expect(error(65_536, 2) == nil)
     #expect(
       error(64, base: 1)
         == .outOfRange(parameter: "RoPE base", received: 1, allowed: "a finite number > 1.0"))
