@@ -151,6 +151,7 @@ extension CommandFailure {
       case .file(.unreadable(_, let number)): ExitStatus(readingFailed: number)
       case .file: .missingFile
       case .notSnapshot, .version, .damaged, .shape, .frequencies: .badData
+      case .noFrequencies: .software
       case .cancelled: .interrupted
       }
     self.init(status, "\(error)")

@@ -298,9 +298,19 @@ struct SnapshotRefusalTests {
     _ = try store.restore(into: try engine(.none, later: [.linear(factor: 2)]).cache)
     // A cache without an engine does not know any.
     let bare = try KVCache(layers: [Self.layer], stripes: [nil], memoryLimit: 64 << 20)
-    #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 1)) {
-      try store.restore(into: bare)
-    }
+    #expect(throws: SnapshotError.noFrequencies(layer: 0)) { try store.restore(into: bare) }
+    #expect(bare.sequenceCount == 0 && bare.byteCount == 0)
+    #expect(
+      "\(SnapshotError.noFrequencies(layer: 0))"
+        == "the snapshot cannot be compared with the cache: layer 0: its keys were turned by rotary frequencies, and no engine has "
+        + "told the cache any; make an AttentionEngine over it first, then restore")
+    var attention = LayerAttention(
+      queryHeads: 2, window: 200, rotary: try RotaryEmbedding(headDimension: 8, pairing: .halves))
+    attention.laterRotary = source.layers[0].laterRotary
+    let engine = try AttentionEngine(
+      cache: bare, layers: [attention], workers: Workers(count: 1))
+    let restored = try store.restore(into: engine.cache).sequences
+    #expect(try restored.map { try bare.length(of: $0) } == [60])
   }
 
   // MARK: Files and memory

@@ -16,6 +16,8 @@ public enum SnapshotError: Error, Equatable {
   case shape(layer: Int?, part: String, received: String, allowed: String)
   /// Keys were turned by frequencies that a layer of the cache does not have in that epoch.
   case frequencies(layer: Int, epoch: Int)
+  /// Keys of a layer are turned, and no engine over the cache has told it by which frequencies.
+  case noFrequencies(layer: Int)
   /// The system refused to read or write.
   case file(MemoryError)
   /// The cache refused.
@@ -44,6 +46,9 @@ extension SnapshotError: CustomStringConvertible {
     case .frequencies(let layer, let epoch):
       "the snapshot does not fit: layer \(layer): its keys were turned by other rotary frequencies than "
         + "those of the cache (epoch \(epoch)); use the scaling that it was made with, for the same maximum context where it depends on that"
+    case .noFrequencies(let layer):
+      "the snapshot cannot be compared with the cache: layer \(layer): its keys were turned by rotary frequencies, and no engine has "
+        + "told the cache any; make an AttentionEngine over it first, then restore"
     case .file(let error): "\(error)"
     case .cache(let error): "\(error)"
     case .cancelled: "cancelled"

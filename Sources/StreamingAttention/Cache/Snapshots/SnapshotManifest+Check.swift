@@ -87,6 +87,9 @@ extension SnapshotManifest {
       epochs.remove(Int(PageSet.unturned))
       for layer in members.layers where cache.layers[layer].rotaryPairs > 0 {
         let known = cache.frequencies(ofLayer: layer)
+        guard epochs.isEmpty || frequencies[layer].isEmpty || !known.isEmpty else {
+          throw .noFrequencies(layer: layer)
+        }
         for epoch in epochs.sorted() {
           let index = epoch - Int(PageSet.firstEpoch)
           let own = frequencies[layer].indices.contains(index) ? frequencies[layer][index] : nil

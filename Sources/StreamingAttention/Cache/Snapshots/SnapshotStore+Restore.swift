@@ -23,7 +23,8 @@ extension SnapshotStore {
   ///   - workers: Who reads.
   ///   - cancellation: Looked at all the time.
   /// - Returns: The sequences, and what came with them.
-  /// - Throws: ``SnapshotError``; the cache is as it was then.
+  /// - Throws: ``SnapshotError``; the cache is as it was then. ``SnapshotError/noFrequencies(layer:)`` where keys are turned and no
+  ///   engine has been made over the cache yet.
   public func restore(
     into cache: KVCache, workers: Workers = .shared, cancellation: CancellationFlag? = nil
   ) throws(SnapshotError) -> RestoredSnapshot {
