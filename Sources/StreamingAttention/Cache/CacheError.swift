@@ -34,6 +34,8 @@ public enum CacheError: Error, Equatable {
   case repeatedSequence(SequenceID)
   /// The number of tokens to append, or to keep, is negative.
   case invalidTokenCount(received: Int)
+  /// The number of pages to be left is negative.
+  case invalidPageCount(received: Int)
   /// A position would leave the range that the cache allows.
   case positionOutOfRange(received: Int, allowed: ClosedRange<Int>)
   /// The previous step was neither committed nor given up.
@@ -97,6 +99,8 @@ extension CacheError: CustomStringConvertible {
       "\(sequence) appears twice in one step; append all its tokens in one request"
     case .invalidTokenCount(let received):
       "cannot append or keep \(received) tokens; the number must not be negative"
+    case .invalidPageCount(let received):
+      "cannot leave \(received) pages; the number must not be negative"
     case .positionOutOfRange(let received, let allowed):
       "position \(received) is outside \(allowed.lowerBound)…\(allowed.upperBound)"
     case .stepInProgress:

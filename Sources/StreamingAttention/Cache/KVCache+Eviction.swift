@@ -21,7 +21,7 @@ extension KVCache {
   /// the sequence. Protected pages are kept whatever the policy says (``CachedPage/isProtected``).
   ///
   /// - Returns: How many pages the sequence has given up; others may share them still.
-  /// - Throws: ``CacheError/invalidTokenCount(received:)`` for a negative count; ``CacheError/windowedLayer(_:)`` where the retention
+  /// - Throws: ``CacheError/invalidPageCount(received:)`` for a negative count; ``CacheError/windowedLayer(_:)`` where the retention
   ///   releases pages itself; ``CacheError/unknownLayer(received:allowed:)``; ``CacheError/unknownSequence(_:)``;
   ///   ``CacheError/stepInProgress``; ``CacheError/refused(_:)``. The cache is as it was then.
   /// - Complexity: O(entries), and what the policy takes.
@@ -29,7 +29,7 @@ extension KVCache {
   public func evict(
     from sequence: SequenceID, layer: Int, to count: Int, by policy: EvictionPolicy
   ) throws(CacheError) -> Int {
-    guard count >= 0 else { throw .invalidTokenCount(received: count) }
+    guard count >= 0 else { throw .invalidPageCount(received: count) }
     let pages = try pages(of: sequence, layer: layer)
     try checkRetention(layer: layer)
     guard pages.count > count else { return 0 }

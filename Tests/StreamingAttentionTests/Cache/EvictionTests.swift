@@ -127,9 +127,12 @@ struct EvictionTests {
     #expect(throws: CacheError.unknownLayer(received: 3, allowed: 0..<3)) {
       try cache.evict(from: sequence, layer: 3, to: 1, by: .recent)
     }
-    #expect(throws: CacheError.invalidTokenCount(received: -1)) {
+    #expect(throws: CacheError.invalidPageCount(received: -1)) {
       try cache.evict(from: sequence, layer: 0, to: -1, by: .recent)
     }
+    #expect(
+      "\(CacheError.invalidPageCount(received: -1))"
+        == "cannot leave -1 pages; the number must not be negative")
     #expect(cache.fingerprint(includingPages: true) == before)
     // A policy that keeps nothing, or names what is not there, leaves what is protected.
     let nothing = EvictionPolicy { _, _ in [-5, 1_000_000] }
