@@ -55,8 +55,8 @@ public enum CacheError: Error, Equatable {
   case unknownEntry(received: Int)
   /// Moving entries would put two keys at one position.
   case overlappingPositions(received: Int, allowed: ClosedRange<Int>)
-  /// Rotary epochs count from 1.
-  case invalidEpoch(received: Int)
+  /// Rotary epochs count from 1; engines over the cache say how many there are.
+  case invalidEpoch(received: Int, allowed: ClosedRange<Int>)
   /// A sequence cannot be rewound to a length that it does not have.
   case lengthOutOfRange(received: Int, allowed: ClosedRange<Int>)
   /// Rewound so far, the window of a layer would miss tokens that have been released.
@@ -119,8 +119,9 @@ extension CacheError: CustomStringConvertible {
       "layer \(layer): its keys carry absolute positions and cannot be moved"
     case .unknownEntry(let received):
       "the sequence has no entry \(received)"
-    case .invalidEpoch(let received):
-      "rotary epoch \(received); allowed are 1 and more"
+    case .invalidEpoch(let received, let allowed):
+      "rotary epoch \(received); allowed are \(allowed.lowerBound)…\(allowed.upperBound), those whose frequencies the layers describe "
+        + "(LayerAttention.rotary and laterRotary)"
     case .overlappingPositions(let received, let allowed):
       "cannot move entries by \(received); allowed are "
         + "\(allowed.lowerBound)…\(allowed.upperBound)"

@@ -11,20 +11,32 @@ extension KVCache {
   /// What is stored stays as it is: page sets record how their keys were turned, and where the newest one was turned
   /// differently, the next token opens another.
   ///
-  /// Whether the layers know the epoch is checked where a step begins.
+  /// The engines over the cache say which epochs there are; before one is made, whether its layers know the epoch is checked where a step
+  /// begins.
   ///
-  /// - Throws: ``CacheError/unknownSequence(_:)``, ``CacheError/invalidEpoch(received:)`` or ``CacheError/stepInProgress``.
-  /// - Complexity: O(1): nothing that is stored is touched.
+  /// - Throws: ``CacheError/unknownSequence(_:)``, ``CacheError/invalidEpoch(received:allowed:)`` or
+  ///   ``CacheError/stepInProgress``.
+  /// - Complexity: O(layers): nothing that is stored is touched.
   public func setRotation(
     _ rotation: SequenceRotation, of sequence: SequenceID
   ) throws(CacheError) {
-    guard (Int(PageSet.firstEpoch)...Int(Int32.max)).contains(rotation.epoch) else {
-      throw .invalidEpoch(received: rotation.epoch)
+    guard epochs.contains(rotation.epoch) else {
+      throw .invalidEpoch(received: rotation.epoch, allowed: epochs)
     }
     let state = try state(of: sequence)
     guard !isStepInProgress else { throw .stepInProgress }
     state.rotation = rotation
     for table in state.tables { table.pageEpoch = rotation.pageEpoch }
+  }
+
+  /// The epochs whose frequencies every rotary layer has been told.
+  private var epochs: ClosedRange<Int> {
+    let first = Int(PageSet.firstEpoch)
+    var last = Int(Int32.max)
+    for (layer, rotaries) in rewriter.rotaries.enumerated() where layers[layer].rotaryPairs > 0 {
+      last = min(last, rotaries.count + first - 1)
+    }
+    return first...max(first, last)
   }
 
   /// Takes the frequencies of a new engine, by layer and epoch, beside those of the others.

@@ -59,9 +59,9 @@ final class TurnTables {
   private func checkEpochs(of plan: borrowing Plan) throws(AttentionError) {
     func check(_ epoch: Int32) throws(AttentionError) {
       guard epoch <= embeddings.count else {
-        throw .request(
-          received: "rotary epoch \(epoch)",
-          allowed: "0…\(embeddings.count), whose frequencies the layers describe")
+        throw .cache(
+          .invalidEpoch(
+            received: Int(epoch), allowed: Int(PageSet.firstEpoch)...embeddings.count))
       }
     }
     for r in 0..<plan.requests.count {

@@ -175,14 +175,38 @@ struct KeyEpochTests {
     let example = Self.examples[0]
     let harness = try EpochRun.harness(example)
     let sequence = try harness.fill(example, 100)
-    let rotation = SequenceRotation(epoch: 4, keys: .whenStored)
-    try harness.engine.cache.setRotation(rotation, of: sequence)
+    let cache = harness.engine.cache
+    for epoch in [0, 4, 9, 1 << 40, -1] {
+      let refusal = CacheError.invalidEpoch(received: epoch, allowed: 1...3)
+      for keys in [KeyRotation.whenStored, .whenRead] {
+        #expect(throws: refusal) {
+          try cache.setRotation(SequenceRotation(epoch: epoch, keys: keys), of: sequence)
+        }
+      }
+    }
+    #expect(try cache.rotation(of: sequence) == .standard)
+    try harness.engine.begin([StepRequest(sequence, appending: 1)])
+    harness.engine.abandon()
+  }
+
+  @Test("of an epoch that is named before there is an engine are refused where a step begins")
+  func unknownEpochBeforeAnEngine() throws {
+    let example = Self.examples[0]
+    let cache = try EngineHarness.cache(example)
+    let sequence = try cache.makeSequence()
+    try cache.setRotation(SequenceRotation(epoch: 4), of: sequence)
+    let harness = try EngineHarness(example, cache: cache)
+    let refusal = CacheError.invalidEpoch(received: 4, allowed: 1...1)
+    #expect(throws: AttentionError.cache(refusal)) {
+      try harness.engine.begin([StepRequest(sequence, appending: 1)])
+    }
+    #expect(!harness.engine.isInStep && cache.checkInvariants().isEmpty)
+    #expect(throws: refusal) { try cache.setRotation(SequenceRotation(epoch: 4), of: sequence) }
     #expect(
-      throws: AttentionError.request(
-        received: "rotary epoch 4", allowed: "0…3, whose frequencies the layers describe")
-    ) { try harness.engine.begin([StepRequest(sequence, appending: 1)]) }
-    #expect(!harness.engine.isInStep && harness.engine.cache.checkInvariants().isEmpty)
-    try harness.engine.cache.setRotation(.standard, of: sequence)
+      "\(refusal)"
+        == "rotary epoch 4; allowed are 1…1, those whose frequencies the layers describe (LayerAttention.rotary and laterRotary)"
+    )
+    try cache.setRotation(.standard, of: sequence)
     try harness.engine.begin([StepRequest(sequence, appending: 1)])
     harness.engine.abandon()
   }

@@ -73,13 +73,13 @@ struct PlanGrowthTests {
       layers: [shape(kvHeads: 1, .window(300)), shape(kvHeads: 3, .everything)], stripes: [nil],
       memoryLimit: 1 << 30)
     let rotary = try RotaryEmbedding(headDimension: 32, pairing: .halves)
+    var layers = [
+      LayerAttention(queryHeads: 1, window: 300, rotary: rotary),
+      LayerAttention(queryHeads: 12, rotary: rotary),
+    ]
+    for layer in layers.indices { layers[layer].laterRotary = [rotary] }
     // The engine gives the cache what it needs to turn keys anew.
-    _ = try AttentionEngine(
-      cache: cache,
-      layers: [
-        LayerAttention(queryHeads: 1, window: 300, rotary: rotary),
-        LayerAttention(queryHeads: 12, rotary: rotary),
-      ], workers: Workers(count: 1))
+    _ = try AttentionEngine(cache: cache, layers: layers, workers: Workers(count: 1))
     return cache
   }
 

@@ -135,15 +135,4 @@ struct ScalingChangeTests {
     }
     #expect(ratios.areWithinBounds, "\(ratios)")
   }
-
-  @Test("to an epoch below 1 is refused")
-  func refusal() throws {
-    let harness = try EpochRun.harness(Self.example(.float16, length: 10))
-    let cache = harness.engine.cache
-    let sequence = try cache.makeSequence()
-    #expect(throws: CacheError.invalidEpoch(received: 0)) {
-      try cache.setRotation(SequenceRotation(epoch: 0), of: sequence)
-    }
-    #expect(try cache.rotation(of: sequence) == .standard)
-  }
 }
