@@ -80,11 +80,7 @@ import KernelTable
     guard layers.count == cache.layers.count else {
       throw .layerCount(received: layers.count, allowed: cache.layers.count)
     }
-    guard instructionSet.isAvailable else {
-      throw .instructionSet(
-        received: instructionSet.rawValue,
-        allowed: InstructionSet.allCases.filter(\.isAvailable).map(\.rawValue))
-    }
+    try instructionSet.check(on: .detected)
     self.cache = cache
     self.layers = layers
     self.workers = workers

@@ -6,6 +6,8 @@ public enum AttentionError: Error, Equatable, CustomStringConvertible {
   case outOfMemory(byteCount: Int)
   /// `ATTEND_ISA` names no instruction set of this machine.
   case instructionSet(received: String, allowed: [String])
+  /// An engine was asked for by an instruction set that this machine lacks.
+  case unavailable(InstructionSet, allowed: [InstructionSet])
   /// The engine needs one ``LayerAttention`` for each layer of the cache.
   case layerCount(received: Int, allowed: Int)
   /// A layer index outside of the cache's layers.
@@ -34,6 +36,8 @@ public enum AttentionError: Error, Equatable, CustomStringConvertible {
       "cannot allocate \(byteCount) bytes for a step; ask for fewer rows at once"
     case .instructionSet(let received, let allowed):
       "ATTEND_ISA is '\(received)'; this machine has \(allowed.joined(separator: ", "))"
+    case .unavailable(let received, let allowed):
+      "an engine for \(received.rawValue) cannot run here; this machine has \(allowed.map(\.rawValue).joined(separator: ", "))"
     case .layerCount(let received, let allowed):
       "\(received) layers described, the cache has \(allowed)"
     case .layer(let received, let allowed):

@@ -48,6 +48,13 @@ public enum InstructionSet: String, Sendable, CaseIterable, Comparable {
   /// Whether this CPU runs it.
   public var isAvailable: Bool { self <= .detected }
 
+  /// Throws if a machine whose fastest one is `detected` lacks it.
+  func check(on detected: InstructionSet) throws(AttentionError) {
+    guard self <= detected else {
+      throw .unavailable(self, allowed: Self.allCases.filter { $0 <= detected })
+    }
+  }
+
   /// The one to use, given the value of `ATTEND_ISA`, which may ask for a lower one than detected.
   ///
   /// - Throws: ``AttentionError/instructionSet(received:allowed:)`` for a word that names none, or one that

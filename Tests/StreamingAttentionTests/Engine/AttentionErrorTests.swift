@@ -17,6 +17,10 @@ struct AttentionErrorTests {
       .instructionSet(received: "neon", allowed: ["baseline", "avx2"]),
       "ATTEND_ISA is 'neon'; this machine has baseline, avx2"
     ),
+    (
+      .unavailable(.avx512, allowed: [.baseline, .avx2]),
+      "an engine for avx512 cannot run here; this machine has baseline, avx2"
+    ),
     (.layerCount(received: 2, allowed: 1), "2 layers described, the cache has 1"),
     (.layer(received: 3, allowed: 0..<2), "layer 3 is not one of 0..<2"),
     (
@@ -212,8 +216,15 @@ struct AttentionErrorTests {
     for set in lacking {
       #expect(
         try refusal([try Self.example.layer()], instructionSet: set)
-          == .instructionSet(received: set.rawValue, allowed: available.map(\.rawValue)))
+          == .unavailable(set, allowed: available))
     }
+    // The same on a machine that lacks all but the first, whatever this one has: nobody has set ATTEND_ISA there.
+    for set in InstructionSet.allCases.dropFirst() {
+      expect(throwing: .unavailable(set, allowed: [.baseline])) { () throws(AttentionError) in
+        try set.check(on: .baseline)
+      }
+    }
+    try InstructionSet.baseline.check(on: .baseline)
     #expect(InstructionSet.baseline.isAvailable && available == available.sorted())
   }
 
