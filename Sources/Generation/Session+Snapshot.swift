@@ -24,9 +24,9 @@ extension Session {
       isConversation: isConversation, seed: sampler.sampling.seed,
       randomState: sampler.randomState, heldBytes: assembler.heldBytes, readCount: readCount,
       tokens: tokens)
-    let store = store(at: path)
-    self.store = store
     do throws(SnapshotError) {
+      let store = try store(at: path)
+      self.store = store
       return try store.save(
         decoder.cache, sequences: [sequence], attachment: state.bytes,
         replacesOthers: replacesOthers)
@@ -52,8 +52,9 @@ extension Session {
   }
 
   /// The one that knows what is there, if the session was last saved or restored there.
-  private func store(at path: String) -> SnapshotStore {
-    store.flatMap { $0.path == path ? $0 : nil } ?? SnapshotStore(path: path)
+  private func store(at path: String) throws(SnapshotError) -> SnapshotStore {
+    if let store, store.path == path { return store }
+    return try SnapshotStore(path: path)
   }
 
   /// Takes the place of another session that was saved: its tokens, its cache, and where its random choices were.
@@ -66,9 +67,12 @@ extension Session {
   ///   made for another cache, `notSession`, `otherModel`, `otherFrequencies`, `contextExceeded`.
   @discardableResult
   public func restore(from path: String) throws(GenerationError) -> SnapshotReport {
-    let store = SnapshotStore(path: path)
+    let store: SnapshotStore
     let attachment: [UInt8]
-    do throws(SnapshotError) { attachment = try store.attachment() } catch {
+    do throws(SnapshotError) {
+      store = try SnapshotStore(path: path)
+      attachment = try store.attachment()
+    } catch {
       throw GenerationError(error)
     }
     // Another model is refused before its pages are read.

@@ -145,6 +145,7 @@ extension CommandFailure {
   init(_ error: SnapshotError) {
     let status: ExitStatus =
       switch error {
+      case .invalidPath: .usage
       case .notFound: .missingFile
       case .file(.unwritable), .file(.refused), .replaced: .inputOutput
       case .file(.outOfMemory), .cache: .outOfResources

@@ -47,7 +47,7 @@ struct SnapshotRecordTests {
     try own.pin(100..<120, of: 0)
     #expect(try own.evict(0, to: 3, by: .recent) > 2)
     let record = try own.record(number: 1, flag)
-    let (list, store) = (record.lists[0], SnapshotStore(path: folder.path + "/cache"))
+    let (list, store) = try (record.lists[0], SnapshotStore(path: folder.path + "/cache"))
     #expect(list.liveCount < list.count && list.pinned == [100..<120] && list.sinkCount == 4)
     try store.save(own.cache)
 
@@ -84,7 +84,7 @@ struct SnapshotRecordTests {
         [StepWork(index: index, appended: 100, asks: true)], random: &random, cancellation: flag)
     }
     let record = try own.record(number: 1, flag)
-    let store = SnapshotStore(path: folder.path + "/cache")
+    let store = try SnapshotStore(path: folder.path + "/cache")
     try store.save(own.cache)
     for isDamaged in [false, true] {
       let other = try subject()

@@ -30,7 +30,9 @@ extension StressRun {
     let record = try subject.record(number: 1, cancellation)
     let bytes = subject.cache.formulaBytes
     let path = "\(files.folder)/speed"
-    let (disk, store) = ("\(files.folder)/disk", SnapshotStore(path: path))
+    let disk = "\(files.folder)/disk"
+    let store = try StressError.wrapping { () throws(SnapshotError) in try SnapshotStore(path: path)
+    }
     let write = try seconds { () throws(StressError) in try writeFile(disk, bytes) }
     try checkInterrupt()
     let save = try seconds { () throws(StressError) in

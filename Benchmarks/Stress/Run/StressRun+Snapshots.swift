@@ -131,7 +131,10 @@ extension StressRun {
       try checkInterrupt()
       known = max(known, try killOne(program, files.folder, number))
       let other = try anotherSubject(options, window: nil)
-      let found = try restore(into: other, from: SnapshotStore(path: path))?.number ?? 0
+      let store = try StressError.wrapping { () throws(SnapshotError) in
+        try SnapshotStore(path: path)
+      }
+      let found = try restore(into: other, from: store)?.number ?? 0
       guard (known...known + 1).contains(found) else {
         throw .failed(
           "process \(number + 1) was killed after snapshot \(known), and \(found) is what is left")
@@ -193,7 +196,8 @@ extension StressRun {
     _ folder: String, _ options: StressOptions, _ path: String
   ) throws(StressError) {
     let other = try anotherSubject(options, window: nil)
-    let store = SnapshotStore(path: path)
+    let store = try StressError.wrapping { () throws(SnapshotError) in try SnapshotStore(path: path)
+    }
     guard let record = try restore(into: other, from: store) else { return }
     let report = try StressError.wrapping { () throws(SnapshotError) in
       try store.save(

@@ -27,7 +27,8 @@ final class StressSnapshots {
         throw .stopped(.output("\(error)"))
       }
     }
-    store = SnapshotStore(path: "\(folder)/\(options.isChild ? Self.children : "cache")")
+    let path = "\(folder)/\(options.isChild ? Self.children : "cache")"
+    store = try StressError.wrapping { () throws(SnapshotError) in try SnapshotStore(path: path) }
     if options.isChild { try checkOthers() }
   }
 

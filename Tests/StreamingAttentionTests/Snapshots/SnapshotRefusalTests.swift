@@ -171,7 +171,7 @@ struct SnapshotRefusalTests {
     let harness = try CacheHarness([Self.layer, Self.layer])
     let sequence = try harness.cache.makeSequence()
     try harness.append(Array(0..<90), to: sequence)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache)
     for (part, change) in Self.others {
       var layer = Self.layer
@@ -206,7 +206,7 @@ struct SnapshotRefusalTests {
         layers: [Self.layer, layer], stripes: [nil], memoryLimit: 64 << 20,
         fullPrecision: precision)
     }
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     let saved = try cache(layer)
     _ = try saved.makeSequence()
     try store.save(saved)
@@ -277,7 +277,7 @@ struct SnapshotRefusalTests {
       source.commit()
     }
     try append()
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(source.cache)
     let wrong = try engine(.linear(factor: 3))
     #expect(throws: SnapshotError.frequencies(layer: 0, epoch: 1)) {
@@ -314,6 +314,19 @@ struct SnapshotRefusalTests {
   }
 
   // MARK: Files and memory
+
+  @Test("for a path that no file can have")
+  func impossiblePaths() {
+    for (path, reason) in [
+      ("", "is empty; name a file"),
+      ("a\0b", "holds a NUL byte: \"a\\0b\"; name a file without it"),
+      ("\0", "holds a NUL byte: \"\\0\"; name a file without it"),
+    ] {
+      let refusal = SnapshotError.invalidPath(path)
+      #expect(throws: refusal) { try SnapshotStore(path: path) }
+      #expect("\(refusal)" == "the path of a snapshot \(reason)")
+    }
+  }
 
   @Test("when it is of another version, no snapshot, or not there")
   func otherFiles() throws {

@@ -57,13 +57,13 @@ struct SnapshotTests {
   func roundTrip(kind: SnapshotKind, seed: UInt64) throws {
     let harness = try kind.harness(seed: seed)
     let sequences = try Self.history(harness)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     let report = try store.save(harness.cache, attachment: [1, 2, 3])
     #expect(report.pageSets == harness.cache.statistics().pageSets)
     #expect(report.movedPageSets == report.pageSets)
     #expect(report.movedPageBytes == harness.cache.formulaBytes)
     let (other, restored) = try expectRestored(
-      harness, sequences, from: SnapshotStore(path: path))
+      harness, sequences, from: try SnapshotStore(path: path))
     #expect((harness.cache.statistics().quantizedPages > 0) == (kind == .quantized))
     #expect(other.cache.statistics().quantizedPages == harness.cache.statistics().quantizedPages)
     #expect(restored.attachment == [1, 2, 3])
@@ -80,7 +80,7 @@ struct SnapshotTests {
   func someSequences() throws {
     let harness = try OperationHarness(seed: 1)
     let sequences = try Self.history(harness)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache, sequences: [sequences[2], sequences[0]])
     try expectRestored(harness, [sequences[2], sequences[0]], from: store)
     #expect(throws: SnapshotError.cache(.repeatedSequence(sequences[1]))) {
@@ -95,7 +95,7 @@ struct SnapshotTests {
   func intoUse() throws {
     let harness = try OperationHarness(seed: 2)
     let sequences = try Self.history(harness)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache)
     // A place in the middle is free.
     try harness.cache.drop(sequences[1])
@@ -117,7 +117,7 @@ struct SnapshotTests {
   func instructionSets(kind: SnapshotKind, _ instructionSet: InstructionSet) throws {
     let harness = try kind.harness(seed: 0)
     let sequences = try Self.history(harness)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache)
     let (other, restored) = try expectRestored(harness, sequences, from: store)
     let engines = try [harness, other].map {
@@ -138,7 +138,7 @@ struct SnapshotTests {
   func fuzz(kind: SnapshotKind, seed: UInt64) throws {
     var fuzz = try OperationFuzz(
       seed: seed, mostSequences: 6, types: kind.types, fullPrecision: kind.fullPrecision)
-    var store = SnapshotStore(path: path)
+    var store = try SnapshotStore(path: path)
     var (written, all, mostFiles) = (0, 0, 0)
     for number in 0..<360 {
       try fuzz.step(number)
@@ -149,11 +149,11 @@ struct SnapshotTests {
       mostFiles = max(mostFiles, report.files)
       #expect(try folder.names().count == 1 + report.files)
       let whole = try TemporaryFolder()
-      let full = SnapshotStore(path: whole.path + "/full")
+      let full = try SnapshotStore(path: whole.path + "/full")
       let fullReport = try full.save(fuzz.harness.cache, sequences: fuzz.order)
       #expect(fullReport.movedPageSets == report.pageSets)
       // Another process would begin with a store that knows nothing.
-      let reader = number % 5 == 0 ? SnapshotStore(path: path) : store
+      let reader = try number % 5 == 0 ? SnapshotStore(path: path) : store
       try expectRestored(fuzz.harness, fuzz.order, from: full, steps: false)
       let (other, restored) = try expectRestored(
         fuzz.harness, fuzz.order, from: reader)
@@ -172,7 +172,7 @@ struct SnapshotTests {
     let harness = try kind.harness(seed: 0)
     let sequence = try harness.cache.makeSequence()
     _ = try harness.append([(sequence, 6_400)])
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     let all = try store.save(harness.cache).pageSets
     #expect(try store.save(harness.cache).movedPageSets == 0)
     var (written, files) = (0, 0)
@@ -200,7 +200,7 @@ struct SnapshotTests {
     _ = try harness.append([(sequence, 400)])
     // Codes are the newest page, which the next token widens.
     try harness.cache.truncate(sequence, to: 201)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache)
     let (other, restored) = try expectRestored(harness, [sequence], from: store)
     other.nextIdentity = harness.nextIdentity
@@ -235,7 +235,7 @@ struct SnapshotTests {
     var rows = generator.normalFloats(400 * 16)
     rows[100 * 16 + 11] = .infinity
     try append(rows, to: sequence, own)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(own.cache)
     let other = try engine()
     let restored = try store.restore(into: other.cache).sequences
@@ -267,7 +267,7 @@ struct SnapshotTests {
         try other.cache.state(of: $0).isEvicting
       }
     }
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(cache)
     try expectRestored(harness, sequences, from: store)
     #expect(try restored() == [true, true, false])
@@ -282,7 +282,7 @@ struct SnapshotTests {
   func replacedByAnother() throws {
     let harness = try OperationHarness(seed: 0)
     let sequences = try Self.history(harness)
-    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    let (store, other) = try (SnapshotStore(path: path), SnapshotStore(path: path))
     try store.save(harness.cache)
     try other.save(harness.cache, sequences: [sequences[0]])
     let report = try store.save(harness.cache)
@@ -300,7 +300,7 @@ struct SnapshotTests {
   func patience() throws {
     let harness = try OperationHarness(seed: 0)
     _ = try Self.history(harness)
-    let store = SnapshotStore(path: path)
+    let store = try SnapshotStore(path: path)
     try store.save(harness.cache)
     let names = try folder.names()
     let lock = unsafe open(folder.path, O_RDONLY | O_CLOEXEC)
@@ -318,7 +318,7 @@ struct SnapshotTests {
   func notReplaced() throws {
     let harness = try OperationHarness(seed: 0)
     let sequences = try Self.history(harness)
-    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    let (store, other) = try (SnapshotStore(path: path), SnapshotStore(path: path))
     try store.save(harness.cache, replacesOthers: false)
     #expect(throws: SnapshotError.replaced(path: path)) {
       try other.save(harness.cache, replacesOthers: false)
@@ -345,7 +345,7 @@ struct SnapshotTests {
   func inAdvance() throws {
     let harness = try OperationHarness(seed: 0)
     _ = try Self.history(harness)
-    let (store, other) = (SnapshotStore(path: path), SnapshotStore(path: path))
+    let (store, other) = try (SnapshotStore(path: path), SnapshotStore(path: path))
     try store.checkSaving(replacesOthers: false)
     #expect(try folder.names().isEmpty)
     try store.save(harness.cache)

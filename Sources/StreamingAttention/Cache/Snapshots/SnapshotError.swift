@@ -2,6 +2,8 @@ public import Memory
 
 /// Why a snapshot was not saved or restored; the cache, and the last complete snapshot, are as they were.
 public enum SnapshotError: Error, Equatable {
+  /// The path is empty or holds a NUL byte: no file can have it.
+  case invalidPath(String)
   /// There is no snapshot of that name, or an empty file.
   case notFound(path: String)
   /// A file that is not a snapshot has the name; it is not touched.
@@ -30,6 +32,9 @@ extension SnapshotError: CustomStringConvertible {
   /// One line: what, where, what to change.
   public var description: String {
     switch self {
+    case .invalidPath(""): "the path of a snapshot is empty; name a file"
+    case .invalidPath(let path):
+      "the path of a snapshot holds a NUL byte: \(path.debugDescription); name a file without it"
     case .notFound(let path): "\(path): no such snapshot"
     case .notSnapshot(let path):
       "\(path): is no snapshot and is not replaced by one; choose another name"

@@ -36,7 +36,10 @@ public final class SnapshotStore {
   var latest: UInt64?
 
   /// Names a snapshot; nothing is read or written.
-  public init(path: String) {
+  ///
+  /// - Throws: ``SnapshotError/invalidPath(_:)`` for an empty path, and one with a NUL byte, before which the system would end it.
+  public init(path: String) throws(SnapshotError) {
+    guard !path.isEmpty, !path.utf8.contains(0) else { throw .invalidPath(path) }
     self.path = path
     names = SnapshotNames(path)
   }
