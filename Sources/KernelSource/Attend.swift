@@ -361,61 +361,6 @@ func blockBytes(_ page: PageView) -> Int {
   page.streams ? max(4096, min(16_384, page.ahead.near)) : 16_384
 }
 
-/// `finishScores` for some rows of a block from `start` on, where there is anything to do.
-@inline(__always)
-func finishAllScores(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ firstRow: Int, _ start: Int, _ rows: Int
-) {
-  guard task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil else {
-    return
-  }
-  let group = task.pointee.group
-  // One division for all rows.
-  var token = (firstRow + start) / group
-  var head = firstRow + start - token * group
-  var row = start
-  let end = start + rows
-  while row < end {
-    let next = min(end, row + group - head)
-    finishScores(task, scratch, entry, token, head, row, next)
-    row = next
-    token += 1
-    head = 0
-  }
-}
-
-/// What comes between q·k and the softmax in one token's rows, the first of which is of query head `head`: softcap, ALiBi, additive bias.
-@inline(__always)
-func finishScores(
-  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ token: Int, _ head: Int, _ start: Int, _ end: Int
-) {
-  if task.pointee.softcap > 0 {
-    var row = start
-    while row < end {
-      cap(scratch.scores + 64 * row, task.pointee.softcap)
-      row += 1
-    }
-  }
-  if let slopes = task.pointee.slopes {
-    addLinearBias(
-      scratch.scores + 64 * start, slopes + head, end - start,
-      Float(task.pointee.positions[token] - entry.pointee.basePosition), scratch.nearest[token])
-  }
-  if let bias = task.pointee.bias {
-    var row = start
-    while row < end {
-      addBias(
-        scratch.scores + 64 * row,
-        bias + token * task.pointee.biasTokenStride
-          + (head + row - start) * task.pointee.biasHeadStride + entry.pointee.firstKey,
-        scratch.seen[row])
-      row += 1
-    }
-  }
-}
-
 /// Scores become probabilities, in some rows of a block from `start` on; maxima, denominators and outputs are advanced.
 @inline(__always)
 func advanceRows(

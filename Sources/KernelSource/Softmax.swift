@@ -166,6 +166,70 @@ func cap(_ scores: Floats, _ softcap: Float) {
   }
 }
 
+/// What comes between q·k and the softmax in some rows of a block from `start` on: softcap, ALiBi, additive bias, where there is any.
+@inline(__always)
+func finishAllScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ firstRow: Int, _ start: Int, _ rows: Int
+) {
+  guard task.pointee.softcap > 0 || task.pointee.slopes != nil || task.pointee.bias != nil else {
+    return
+  }
+  finishScores(task, scratch, entry, firstRow, start, rows)
+}
+
+/// `finishAllScores` token by token; apart, so that what calls it stays small.
+@inline(never)
+func finishScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ firstRow: Int, _ start: Int, _ rows: Int
+) {
+  let group = task.pointee.group
+  // One division for all rows.
+  var token = (firstRow + start) / group
+  var head = firstRow + start - token * group
+  var row = start
+  let end = start + rows
+  while row < end {
+    let next = min(end, row + group - head)
+    finishScores(task, scratch, entry, token, head, from: row, to: next)
+    row = next
+    token += 1
+    head = 0
+  }
+}
+
+/// In one token's rows, the first of which is of query head `head`.
+@inline(__always)
+func finishScores(
+  _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
+  _ token: Int, _ head: Int, from start: Int, to end: Int
+) {
+  if task.pointee.softcap > 0 {
+    var row = start
+    while row < end {
+      cap(scratch.scores + 64 * row, task.pointee.softcap)
+      row += 1
+    }
+  }
+  if let slopes = task.pointee.slopes {
+    addLinearBias(
+      scratch.scores + 64 * start, slopes + head, end - start,
+      Float(task.pointee.positions[token] - entry.pointee.basePosition), scratch.nearest[token])
+  }
+  if let bias = task.pointee.bias {
+    var row = start
+    while row < end {
+      addBias(
+        scratch.scores + 64 * row,
+        bias + token * task.pointee.biasTokenStride
+          + (head + row - start) * task.pointee.biasHeadStride + entry.pointee.firstKey,
+        scratch.seen[row])
+      row += 1
+    }
+  }
+}
+
 /// Adds slope·(nearest − |distance of the query from slot 0 − slot|) to 64 scores of each row of one token, all in units of log2; slopes
 /// are in natural units.
 @inline(__always)
