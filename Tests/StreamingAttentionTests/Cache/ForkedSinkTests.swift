@@ -15,6 +15,14 @@ struct ForkedSinkTests {
       fullPrecision: FullPrecision(first: 70, last: 0), window: 5_000)
   }
 
+  /// A sequence and its fork, that which will be changed first: the former if `changed` is 0.
+  private func forked(
+    _ parent: SequenceID, in cache: KVCache, changed: Int
+  ) throws -> (own: SequenceID, other: SequenceID) {
+    let fork = try cache.fork(parent)
+    return changed == 0 ? (parent, fork) : (fork, parent)
+  }
+
   private func protectedTokens(
     _ harness: OperationHarness, _ sequence: SequenceID
   ) throws -> [Range<Int>] {
@@ -29,8 +37,7 @@ struct ForkedSinkTests {
     let cache = harness.cache
     let parent = try cache.makeSequence(startingAt: 1_000)
     let whole = Array(try harness.append([(parent, 500)])[0])
-    let pair = [parent, try cache.fork(parent)]
-    let (own, other) = (pair[changed], pair[1 - changed])
+    let (own, other) = try forked(parent, in: cache, changed: changed)
     let shared = harness.contents(of: other)
     #expect(harness.forms(of: own) == [false, false, true, true, true, true, false, false])
     // Into the second page of sinks, where token 70 is no sink but shares their page; then into the first.
@@ -93,10 +100,9 @@ struct ForkedSinkTests {
     let whole = Array(try harness.append([(parent, 1_000)])[0])
     try cache.keep(first: 70, last: 700, of: parent)
     let kept = Array(whole[..<70] + whole[300...])
-    let pair = [parent, try cache.fork(parent)]
-    let (own, other) = (pair[changed], pair[1 - changed])
+    let (own, other) = try forked(parent, in: cache, changed: changed)
     let (shared, sinks) = (harness.contents(of: other), [0..<64, 64..<70, 730..<770])
-    for sequence in pair { #expect(try protectedTokens(harness, sequence) == sinks) }
+    for sequence in [own, other] { #expect(try protectedTokens(harness, sequence) == sinks) }
 
     // Ten sinks less: the others are 60.
     try cache.remove(0..<10, from: own)
@@ -125,8 +131,7 @@ struct ForkedSinkTests {
     let parent = try cache.makeSequence()
     let whole = Array(try harness.append([(parent, 400)])[0])
     try cache.keep(first: 4, last: 200, of: parent)
-    let pair = [parent, try cache.fork(parent)]
-    let (own, other) = (pair[changed], pair[1 - changed])
+    let (own, other) = try forked(parent, in: cache, changed: changed)
     let shared = harness.contents(of: other)
     // Tokens 4..<60 are what is left of page 3; two of them stay beside the four sinks.
     #expect(harness.entries(of: own, table: 0).map(\.tokens).prefix(2) == [0..<4, 4..<60])
@@ -148,12 +153,11 @@ struct ForkedSinkTests {
     let parent = try cache.makeSequence()
     let whole = Array(try harness.append([(parent, 600)])[0])
     try cache.pin(200..<203, of: parent)
-    let pair = [parent, try cache.fork(parent)]
-    let (own, other) = (pair[changed], pair[1 - changed])
+    let (own, other) = try forked(parent, in: cache, changed: changed)
     try cache.unpin(201..<202, of: own)
     #expect(try cache.pinnedTokens(of: own) == [200..<201, 202..<203])
     #expect(try cache.pinnedTokens(of: other) == [200..<203])
-    for sequence in pair { try cache.keep(first: 4, last: 100, of: sequence) }
+    for sequence in [own, other] { try cache.keep(first: 4, last: 100, of: sequence) }
     #expect(
       harness.holds(
         Array(whole[..<4] + [whole[200], whole[202]] + whole[500...]), in: own))

@@ -14,6 +14,15 @@ struct RewriteCountTests {
     try OperationHarness(seed: 0, types: [type, type, type], window: 5_000)
   }
 
+  /// A sequence of 300 tokens, the first of which stands at a position, and which tokens they are.
+  private func grown(
+    _ type: ElementType, from position: Int
+  ) throws -> (harness: OperationHarness, sequence: SequenceID, identities: [Int]) {
+    let harness = try harness(type)
+    let sequence = try harness.cache.makeSequence(startingAt: position)
+    return (harness, sequence, Array(try harness.append([(sequence, 300)])[0]))
+  }
+
   private func counts(_ harness: OperationHarness, _ sequence: SequenceID) -> [Int] {
     harness.entries(of: sequence, table: 0).map { harness.rewrites($0.page, table: 0) }
   }
@@ -56,10 +65,9 @@ struct RewriteCountTests {
     "once for each removal inside of them, and take the count into codes, back, and to copies",
     arguments: [ElementType.int8, .int4])
   func counting(type: ElementType) throws {
-    let harness = try harness(type)
+    let (harness, sequence, start) = try grown(type, from: 100_000)
     let cache = harness.cache
-    let sequence = try cache.makeSequence(startingAt: 100_000)
-    var identities = Array(try harness.append([(sequence, 300)])[0])
+    var identities = start
     #expect(counts(harness, sequence) == [0, 0, 0, 0, 0])
     try cache.remove(70..<80, from: sequence)
     identities.removeSubrange(70..<80)
@@ -200,10 +208,9 @@ struct RewriteCountTests {
     "and record every error since they were first quantised",
     arguments: [ElementType.int8, .int4])
   func errors(type: ElementType) throws {
-    let harness = try harness(type)
+    let (harness, sequence, start) = try grown(type, from: 200_000)
     let cache = harness.cache
-    let sequence = try cache.makeSequence(startingAt: 200_000)
-    var identities = Array(try harness.append([(sequence, 300)])[0])
+    var identities = start
     var before = errors(harness, sequence, entry: 1)
     func grow(_ count: Int) throws { identities += try harness.append([(sequence, count)])[0] }
     /// Checks that errors have grown by one rounding to 11 bits at least, which moves a row by up to 2⁻¹¹ of its norm.
