@@ -65,7 +65,6 @@ func visibleSlots(_ entry: LeafEntry, _ position: Int, _ visibility: Visibility)
 /// The task's softmax state over its leaf (see `LeafTask`).
 func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   let rowCount = task.pointee.rowCount
-  let stride = task.pointee.outputStride
   let scratch = Scratch(
     task.pointee.scratch, rowCount: rowCount, keyWidth: task.pointee.keyWidth,
     valueWidth: task.pointee.valueWidth)
@@ -73,11 +72,6 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
   while row < rowCount {
     task.pointee.maxima[row] = -.infinity
     attention_store(scratch.lanes + 16 * row, Vector())
-    var channel = 0
-    while channel < stride {
-      attention_store(task.pointee.outputs + row * stride + channel, Vector())
-      channel += 16
-    }
     row += 1
   }
   if task.pointee.slopes != nil { findNearest(task, scratch) }
@@ -89,6 +83,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     scratch.contents.pointee = ScratchContents()
     boundPositions(task, scratch)
   }
+  scratch.contents.pointee.begunRows = 0
   var first = 0
   while first < task.pointee.entryCount {
     let head = task.pointee.entries + first
@@ -119,6 +114,7 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       scratch.contents.pointee.inOrder = isInOrder
     }
     if !isMany && isCodedRun(task, scratch, first, rowCount) {
+      beginRows(task, scratch, rowCount)
       first = attendCodedRun(task, scratch, first, rowCount, tileRows)
       continue
     }
@@ -150,6 +146,8 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       }
     }
     first = end
+    // Entries to come may be passed by other blocks.
+    beginRows(task, scratch, rowCount)
   }
 
   row = 0
@@ -164,6 +162,21 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
     }
     row += 1
   }
+}
+
+/// Sets the outputs of all rows before `end` to zero that have none yet.
+@inline(__always)
+func beginRows(_ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ end: Int) {
+  let begun = scratch.contents.pointee.begunRows
+  guard begun < end else { return }
+  let stride = task.pointee.outputStride
+  let outputs = task.pointee.outputs + begun * stride
+  var channel = 0
+  while channel < (end - begun) * stride {
+    attention_store(outputs + channel, Vector())
+    channel += 16
+  }
+  scratch.contents.pointee.begunRows = end
 }
 
 /// A block of rows over one entry: scores, softmax, outputs, each tile by tile.
@@ -185,10 +198,17 @@ func attendEntry(
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
   if isWhole && overlaps(task, page, tiles) {
     var tiles = tiles
-    attendOverlapped(task, scratch, entry, page, firstRow, &tiles)
+    // The outputs of a block that has none yet begin with this entry's.
+    let adds = firstRow < scratch.contents.pointee.begunRows
+    if !adds {
+      beginRows(task, scratch, firstRow)
+      scratch.contents.pointee.begunRows = firstRow + rows
+    }
+    attendOverlapped(task, scratch, entry, page, firstRow, &tiles, adds)
     return
   }
   #endif
+  beginRows(task, scratch, firstRow + rows)
   if let turns = page.turns {
     computeTurnedScores(task, scratch, page, firstRow, rows, turns)
   } else if page.keyCode.isNone {

@@ -35,11 +35,12 @@ func overlaps(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ tiles: Tiles)
 ///
 /// On AMD's Zen 5, multiplications take two of four vector ports, and nearly all that a softmax does beside its own multiply-adds fits the
 /// other two (measured: Documentation/Kernels.md; not on other processors). What is computed is what `attendEntry` computes, bit for bit. The scores of a tile
-/// are looked at once the next tile is multiplied, so that nothing waits for them.
+/// are looked at once the next tile is multiplied, so that nothing waits for them. Outputs are added to those there are, or begin with this
+/// entry if `adds` is not set.
 @inline(never)
 func attendOverlapped(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,
-  _ page: PageView, _ firstRow: Int, _ tiles: UnsafePointer<Tiles>
+  _ page: PageView, _ firstRow: Int, _ tiles: UnsafePointer<Tiles>, _ adds: Bool
 ) {
   let tiles = tiles.pointee
   var due = DueRows(
@@ -93,7 +94,7 @@ func attendOverlapped(
     while tile < tiles.count {
       p.rows = tiles.rows(of: tile)
       p.ahead = requests(page, ahead, tile, tiles, p.count * p.rightRowBytes)
-      multiplyOverlapped(p, page.valueElement, true, &due)
+      multiplyOverlapped(p, page.valueElement, adds, &due)
       if channel == 0 && tile == 0 {
         follow(task, scratch, entry, page, firstRow, tiles, tiles.count - 1, &due)
       }

@@ -20,24 +20,24 @@ func prepareRows(
   let isPaired = (task.pointee.keyElement.isBFloat16 || asFloats) && !inOrder
   // The usual case: all channels turn, by whole vectors.
   let isWhole =
-    pairs > 0 && pairs & 15 == 0 && width == 2 * pairs && !task.pointee.pairOrder.isInterleaved
+    pairs > 0 && pairs & 15 == 0 && width == 2 * pairs
     && (!isPaired || asFloats || dotsPairs(task))
   var row = 0
   while row < task.pointee.rowCount {
     let token = row / group
+    let source = queryRow(task, row, token)
+    if row + rowsAhead < task.pointee.rowCount {
+      askNear(Raw(queryRow(task, row + rowsAhead, (row + rowsAhead) / group)), width * 4)
+    }
     if isWhole {
       prepareWhole(
-        task.pointee.queries + token * task.pointee.tokenStride
-          + (row - token * group) * task.pointee.headStride, pairs, rotaryFactor,
+        source, pairs, task.pointee.pairOrder, rotaryFactor,
         turnsOf(task.pointee.tokenTurns, token * width),
         run > 0 ? turnsOf(task.pointee.runTurns, run * width) : nil,
         scratch.queries + row * scratch.queryRowBytes, isPaired, asFloats)
       row += 1
       continue
     }
-    let source =
-      task.pointee.queries + token * task.pointee.tokenStride
-      + (row - token * group) * task.pointee.headStride
     let ordered = scratch.row
     gatherRotary(source, pairs, width, task.pointee.pairOrder, ordered)
     scaleRow(ordered, 0, 2 * pairs, rotaryFactor)
@@ -72,19 +72,38 @@ func prepareRows(
   }
 }
 
-/// `prepareRows` for one row of 2·`pairs` channels in halves, sixteen pairs at a time; neighbours become bf16, or f32 if
+/// A query row as the caller gives it.
+@inline(__always)
+func queryRow(_ task: UnsafePointer<LeafTask>, _ row: Int, _ token: Int) -> UnsafePointer<Float> {
+  task.pointee.queries + token * task.pointee.tokenStride
+    + (row - token * task.pointee.group) * task.pointee.headStride
+}
+
+/// `prepareRows` for one row of 2·`pairs` channels, sixteen pairs at a time; for paired keys they become bf16, or f32 if
 /// `asFloats` is set.
 @inline(__always)
 func prepareWhole(
-  _ source: UnsafePointer<Float>, _ pairs: Int, _ factor: Float, _ tokenTurn: UnsafePointer<Float>?,
-  _ runTurn: UnsafePointer<Float>?, _ target: UnsafeMutableRawPointer, _ isPaired: Bool,
-  _ asFloats: Bool
+  _ source: UnsafePointer<Float>, _ pairs: Int, _ order: PairOrder, _ factor: Float,
+  _ tokenTurn: UnsafePointer<Float>?, _ runTurn: UnsafePointer<Float>?,
+  _ target: UnsafeMutableRawPointer, _ isPaired: Bool, _ asFloats: Bool
 ) {
   let factors = attention_splat(factor)
   var pair = 0
   while pair < pairs {
-    var u = attention_multiply(attention_load(source + pair), factors)
-    var v = attention_multiply(attention_load(source + pairs + pair), factors)
+    var u: Vector
+    var v: Vector
+    if order.isInterleaved {
+      let (first, second) = (
+        attention_load(source + 2 * pair), attention_load(source + 2 * pair + 16)
+      )
+      u = attention_unzip_even(first, second)
+      v = attention_unzip_odd(first, second)
+    } else {
+      u = attention_load(source + pair)
+      v = attention_load(source + pairs + pair)
+    }
+    u = attention_multiply(u, factors)
+    v = attention_multiply(v, factors)
     if let tokenTurn { (u, v) = turned(u, v, tokenTurn + pair, pairs) }
     if let runTurn { (u, v) = turned(u, v, runTurn + pair, pairs) }
     let row = target.assumingMemoryBound(to: Float.self)

@@ -43,6 +43,42 @@ func mergeStates(_ task: UnsafePointer<MergeTask>) {
   }
 }
 
+/// target ← outputs · factor, row by row, asking for the lines of later rows: the caller's memory is seldom in cache.
+func writeOutputs(_ task: UnsafePointer<OutputTask>) {
+  let width = task.pointee.width
+  var row = 0
+  while row < task.pointee.rowCount {
+    if row + rowsAhead < task.pointee.rowCount {
+      askNear(Raw(targetRow(task, row + rowsAhead)), 4 * width)
+    }
+    let source = task.pointee.outputs + row * task.pointee.outputStride
+    let target = targetRow(task, row)
+    let factor = task.pointee.factors[row]
+    let factors = attention_splat(factor)
+    var channel = 0
+    while channel + 16 <= width {
+      attention_store(
+        target + channel, attention_multiply(attention_load(source + channel), factors))
+      channel += 16
+    }
+    while channel < width {
+      target[channel] = source[channel] * factor
+      channel += 1
+    }
+    row += 1
+  }
+}
+
+@inline(__always)
+func targetRow(_ task: UnsafePointer<OutputTask>, _ row: Int) -> Floats {
+  let token = row / task.pointee.group
+  return task.pointee.target + token * task.pointee.tokenStride
+    + (row - token * task.pointee.group) * task.pointee.width
+}
+
+/// How many rows ahead the caller's rows are asked for: at 0.5 KB each, memory answers meanwhile.
+@inline(__always) var rowsAhead: Int { 8 }
+
 /// result ← x · weight / √(mean x² + ε).
 ///
 /// Zhang & Sennrich 2019, arXiv:1910.07467, equation 4.

@@ -75,6 +75,8 @@ struct ScratchContents {
   var inOrder = false
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0
+  /// Rows from the first one on that have outputs, of the leaf at hand.
+  var begunRows = 0
   /// The positions of the task's query tokens lie between these.
   var lowest = Int.max
   var highest = Int.min

@@ -21,6 +21,8 @@ func runKernel(_ operation: UInt8, _ task: UnsafeRawPointer) {
     attendLeaf(task.assumingMemoryBound(to: LeafTask.self))
   case KernelOperation.merge.rawValue:
     mergeStates(task.assumingMemoryBound(to: MergeTask.self))
+  case KernelOperation.writeOutputs.rawValue:
+    writeOutputs(task.assumingMemoryBound(to: OutputTask.self))
   case KernelOperation.writeSlots.rawValue:
     writePageSlots(task.assumingMemoryBound(to: SlotTask.self))
   case KernelOperation.multiply.rawValue:

@@ -21,6 +21,11 @@
     unsafe run(KernelOperation.merge.rawValue, task)
   }
 
+  /// Writes the outputs of complete softmax states.
+  package func writeOutputs(_ task: UnsafePointer<OutputTask>) {
+    unsafe run(KernelOperation.writeOutputs.rawValue, task)
+  }
+
   /// Writes keys and values into a page.
   package func writeSlots(_ task: UnsafePointer<SlotTask>) {
     unsafe run(KernelOperation.writeSlots.rawValue, task)
@@ -98,6 +103,8 @@ package enum KernelOperation: UInt8, Sendable, BitwiseCopyable {
   case attend
   /// `MergeTask`.
   case merge
+  /// `OutputTask`.
+  case writeOutputs
   /// `SlotTask`.
   case writeSlots
   /// `PanelTask`.

@@ -29,6 +29,35 @@
   }
 }
 
+/// The outputs of a complete state, each row times its factor, to where the caller wants them.
+@unsafe package struct OutputTask {
+  package var rowCount: Int
+  /// Rows of one token, which lie side by side.
+  package var group: Int
+  package var width: Int
+  package var outputs: UnsafePointer<Float>
+  /// Floats from one row of outputs to the next, a multiple of 16.
+  package var outputStride: Int
+  package var factors: UnsafePointer<Float>
+  /// Where the first row goes; floats from one token to the next.
+  package var target: UnsafeMutablePointer<Float>
+  package var tokenStride: Int
+
+  package init(
+    rowCount: Int, group: Int, width: Int, outputs: UnsafePointer<Float>, outputStride: Int,
+    factors: UnsafePointer<Float>, target: UnsafeMutablePointer<Float>, tokenStride: Int
+  ) {
+    unsafe self.rowCount = rowCount
+    unsafe self.group = group
+    unsafe self.width = width
+    unsafe self.outputs = outputs
+    unsafe self.outputStride = outputStride
+    unsafe self.factors = factors
+    unsafe self.target = target
+    unsafe self.tokenStride = tokenStride
+  }
+}
+
 /// f32 rows on their way into packed form: activations as left factors, or weights as one panel of 64 outputs.
 @unsafe package struct PackTask {
   /// `[row][width]`.

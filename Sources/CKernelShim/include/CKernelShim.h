@@ -137,6 +137,9 @@ ATTENTION_INLINE attention_f32x16 attention_where_below(attention_f32x16 v, floa
 /* a0, b0, a1, b1, ... of the first eights, and of the last ones. */
 ATTENTION_INLINE attention_f32x16 attention_zip_first(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23); }
 ATTENTION_INLINE attention_f32x16 attention_zip_last(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31); }
+/* a0, a2, ... b0, b2, ... and a1, a3, ... b1, b3, ... */
+ATTENTION_INLINE attention_f32x16 attention_unzip_even(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30); }
+ATTENTION_INLINE attention_f32x16 attention_unzip_odd(attention_f32x16 a, attention_f32x16 b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31); }
 ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x); }
 
 #define ATTENTION_STEP(p, f, c) ATTENTION_FMA(p, f, (attention_f32x16)(c))

@@ -4,30 +4,31 @@ import KernelTable
 extension TileRunner {
   /// Normalises a job's complete state into the caller's output: o / ℓ, with the sink in ℓ.
   ///
+  /// The state is spent: its denominators become the rows' factors.
   /// A row that saw nothing gives zeros and, without a sink, a log-sum-exp of −∞.
   static func finish(_ run: UnsafePointer<LayerRun>, job: PlannedJob, state: StateRows) {
     let shape = unsafe run.pointee.shape
     let request = unsafe run.pointee.requests[job.request]
     let firstHead = job.kvHead * shape.group
     unsafe noteShares(run, job: job, state: state)
-    for query in 0..<job.queryCount {
-      let token = request.firstQuery + job.firstQuery + query
-      for member in 0..<shape.group {
-        let row = query * shape.group + member
-        let head = firstHead + member
-        let sink = unsafe run.pointee.sinks.map { unsafe $0[head] }
-        let (factor, lse) = unsafe normalisation(
-          maximum: state.maxima[row], denominator: state.denominators[row], sink: sink)
-        // SAFETY: the engine checked that output and logSumExp cover every token and query head.
-        let source = unsafe state.outputs + row * shape.outputStride
-        let target =
-          unsafe run.pointee.output + (token * shape.queryHeads + head) * shape.valueWidth
-        for channel in 0..<shape.valueWidth {
-          unsafe target[channel] = source[channel] * factor
-        }
-        unsafe run.pointee.logSumExp?[token * shape.queryHeads + head] = lse
-      }
+    // SAFETY: the engine checked that output and logSumExp cover every token and query head, and the state is this call's alone.
+    let firstToken = request.firstQuery + job.firstQuery
+    for row in 0..<job.rowCount {
+      let token = firstToken + row / shape.group
+      let head = firstHead + row % shape.group
+      let sink = unsafe run.pointee.sinks.map { unsafe $0[head] }
+      let (factor, lse) = unsafe normalisation(
+        maximum: state.maxima[row], denominator: state.denominators[row], sink: sink)
+      unsafe state.denominators[row] = factor
+      unsafe run.pointee.logSumExp?[token * shape.queryHeads + head] = lse
     }
+    var task = unsafe OutputTask(
+      rowCount: job.rowCount, group: shape.group, width: shape.valueWidth,
+      outputs: state.outputs, outputStride: shape.outputStride, factors: state.denominators,
+      target: run.pointee.output
+        + (firstToken * shape.queryHeads + firstHead) * shape.valueWidth,
+      tokenStride: shape.queryHeads * shape.valueWidth)
+    unsafe run.pointee.kernels.writeOutputs(&task)
   }
 
   /// What the outputs of a state are multiplied by, and its natural log-sum-exp, sink included.
