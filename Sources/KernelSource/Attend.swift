@@ -146,9 +146,11 @@ func attendLeaf(_ task: UnsafePointer<LeafTask>) {
       }
     }
     first = end
-    // Entries to come may be passed by other blocks.
+    // The entries to come may be cut into other blocks of rows: a block has begun whole or not at all.
     beginRows(task, scratch, rowCount)
   }
+  // Without an entry, none has begun.
+  beginRows(task, scratch, rowCount)
 
   row = 0
   while row < rowCount {

@@ -36,7 +36,7 @@ func overlaps(_ task: UnsafePointer<LeafTask>, _ page: PageView, _ tiles: Tiles)
 /// On AMD's Zen 5, multiplications take two of four vector ports, and nearly all that a softmax does beside its own multiply-adds fits the
 /// other two (measured: Documentation/Kernels.md; not on other processors). What is computed is what `attendEntry` computes, bit for bit. The scores of a tile
 /// are looked at once the next tile is multiplied, so that nothing waits for them. Outputs are added to those there are, or begin with this
-/// entry if `adds` is not set.
+/// entry if `adds` is not set: what stands there may then be scaled before it is overwritten, but never enters.
 @inline(never)
 func attendOverlapped(
   _ task: UnsafePointer<LeafTask>, _ scratch: Scratch, _ entry: UnsafePointer<LeafEntry>,

@@ -79,8 +79,8 @@ func queryRow(_ task: UnsafePointer<LeafTask>, _ row: Int, _ token: Int) -> Unsa
     + (row - token * task.pointee.group) * task.pointee.headStride
 }
 
-/// `prepareRows` for one row of 2·`pairs` channels, sixteen pairs at a time; for paired keys they become bf16, or f32 if
-/// `asFloats` is set.
+/// `prepareRows` for one row of 2·`pairs` channels in either order, sixteen pairs at a time: f32 in halves, or for paired keys neighbours,
+/// in bf16, or f32 if `asFloats` is set.
 @inline(__always)
 func prepareWhole(
   _ source: UnsafePointer<Float>, _ pairs: Int, _ order: PairOrder, _ factor: Float,

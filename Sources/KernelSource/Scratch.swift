@@ -67,7 +67,7 @@ struct Scratch {
   }
 }
 
-/// What a scratch holds that need not be computed again.
+/// What a scratch holds that need not be computed again, and how far the leaf at hand has come.
 struct ScratchContents {
   /// For which run of anchors query rows have been prepared, −1 for none, and in which of the forms of `prepareRows`.
   var run: Int32 = -1
@@ -75,7 +75,7 @@ struct ScratchContents {
   var inOrder = false
   /// Rows of a block that are down as seeing all of an entry.
   var wholeRows = 0
-  /// Rows from the first one on that have outputs, of the leaf at hand.
+  /// Rows from the first one on whose outputs of the leaf at hand have begun; 0 at the start of every task, also of one that continues.
   var begunRows = 0
   /// The positions of the task's query tokens lie between these.
   var lowest = Int.max

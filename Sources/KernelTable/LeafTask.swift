@@ -85,7 +85,6 @@ package struct Visibility: Sendable, Equatable, BitwiseCopyable {
 
   // MARK: Keys and values
   package var entries: UnsafePointer<LeafEntry>
-  /// At least one.
   package var entryCount: Int
   /// Entries behind these that the same rows meet next, in another task: their pages are asked for as the leaf comes to its end.
   ///

@@ -39,8 +39,9 @@
   /// Floats from one row of outputs to the next, a multiple of 16.
   package var outputStride: Int
   package var factors: UnsafePointer<Float>
-  /// Where the first row goes; floats from one token to the next.
+  /// Where the first row goes.
   package var target: UnsafeMutablePointer<Float>
+  /// Floats of the target from one token to the next.
   package var tokenStride: Int
 
   package init(
