@@ -11,6 +11,8 @@ typealias Vector = SIMD16<Float>
 typealias Pairs = SIMD16<UInt32>
 typealias Floats = UnsafeMutablePointer<Float>
 typealias Raw = UnsafeRawPointer
+/// A vector of a tile's sums.
+typealias TileVector = attention_tile_f32
 
 /// How a matrix whose 64 columns stand side by side is read, and what multiplies it.
 ///
@@ -18,7 +20,7 @@ typealias Raw = UnsafeRawPointer
 protocol Operand {
   associatedtype Left
   associatedtype Right
-  /// Bytes of 16 columns of a stored row.
+  /// Bytes of the `tileColumns` of a stored row.
   static var groupBytes: Int { get }
   /// Bytes of the left factor for one stored row.
   static var leftBytes: Int { get }
@@ -26,36 +28,40 @@ protocol Operand {
   static var halves: Int { get }
   static func left(_ address: Raw, _ half: Int) -> Left
   static func right(_ address: Raw, _ half: Int) -> Right
-  static func multiply(_ sum: Vector, _ left: Left, _ right: Right) -> Vector
+  static func multiply(_ sum: TileVector, _ left: Left, _ right: Right) -> TileVector
 }
 
 enum Float32Operand: Operand {
-  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var groupBytes: Int { 4 * tileColumns }
   @inline(__always) static var leftBytes: Int { 4 }
   @inline(__always) static var halves: Int { 1 }
-  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
-    attention_splat(address.loadUnaligned(as: Float.self))
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_splat(address.loadUnaligned(as: Float.self))
   }
-  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
-    attention_load(address)
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_load(address)
   }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
-    attention_fma(left, right, sum)
+  @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
+    -> TileVector
+  {
+    attention_tile_fma(left, right, sum)
   }
 }
 
 enum Float16Operand: Operand {
-  @inline(__always) static var groupBytes: Int { 32 }
+  @inline(__always) static var groupBytes: Int { 2 * tileColumns }
   @inline(__always) static var leftBytes: Int { 4 }
   @inline(__always) static var halves: Int { 1 }
-  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
-    attention_splat(address.loadUnaligned(as: Float.self))
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_splat(address.loadUnaligned(as: Float.self))
   }
-  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
-    attention_load_half(address)
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_load_half(address)
   }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
-    attention_fma(left, right, sum)
+  @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
+    -> TileVector
+  {
+    attention_tile_fma(left, right, sum)
   }
 }
 
@@ -79,32 +85,24 @@ enum DottedPairOperand: Operand {
 
 /// bf16 pairs widened to f32; the left factor stays in f32, two numbers for each stored row.
 enum WidenedPairOperand: Operand {
-  @inline(__always) static var groupBytes: Int { 64 }
+  @inline(__always) static var groupBytes: Int { 4 * tileColumns }
   @inline(__always) static var leftBytes: Int { 8 }
   @inline(__always) static var halves: Int { 2 }
-  @inline(__always) static func left(_ address: Raw, _ half: Int) -> Vector {
-    attention_splat((address + 4 * half).loadUnaligned(as: Float.self))
+  @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_splat((address + 4 * half).loadUnaligned(as: Float.self))
   }
-  @inline(__always) static func right(_ address: Raw, _ half: Int) -> Vector {
-    let pairs = attention_load_pairs(address)
-    return half == 0 ? attention_first_of_pairs(pairs) : attention_second_of_pairs(pairs)
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
+    half == 0 ? attention_tile_first_of_pairs(address) : attention_tile_second_of_pairs(address)
   }
-  @inline(__always) static func multiply(_ sum: Vector, _ left: Vector, _ right: Vector) -> Vector {
-    attention_fma(left, right, sum)
+  @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
+    -> TileVector
+  {
+    attention_tile_fma(left, right, sum)
   }
 }
 
-/// Groups of 16 columns that a tile of m rows takes at once, so that its sums fit the registers.
-@inline(__always)
-func groupsPerPass(_ rows: Int) -> Int {
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  return 4
-  #elseif KERNELS_AVX2
-  return rows == 1 ? 4 : rows == 2 ? 2 : 1
-  #else
-  return rows == 1 ? 2 : 1
-  #endif
-}
+/// Columns of a group: the lanes of `TileVector`.
+@inline(__always) var tileColumns: Int { Int(ATTENTION_TILE_LANES) }
 
 /// Whether a pass takes all columns of a panel.
 @inline(__always)
@@ -146,7 +144,7 @@ func askAhead(_ from: Raw, _ step: Int, _ bytes: Int, _ ahead: Ahead) {
 /// ask for what follows it line after line.
 @inline(__always)
 func tile<O: Operand, let sums: Int>(
-  _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>,
+  _ operand: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, TileVector>,
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
   _ asked: Raw, _ ahead: Ahead
 ) {
@@ -156,7 +154,8 @@ func tile<O: Operand, let sums: Int>(
   var step = 0
   // With AVX2, one more address takes six rows of bf16 a register that their sums need: a prefill would lose 5 %.
   let asksInOrder = !takesWholeRows && !(rows == 6 && O.halves == 2)
-  if takesWholeRows && ahead.shares > 1 {
+  #if KERNELS_AVX512 || KERNELS_AVX512BF16
+  if ahead.shares > 1 {
     // A loop of its own: with its second address and its test, a tile that asks for all would lose 5 % (f32, bf16).
     while step < count {
       if step & (ahead.shares - 1) == 0 {
@@ -170,6 +169,7 @@ func tile<O: Operand, let sums: Int>(
     }
     return
   }
+  #endif
   if ahead.near != 0 {
     while step < count {
       askAhead(
@@ -198,27 +198,62 @@ func tile<O: Operand, let sums: Int>(
   }
 }
 
+/// Whether the factors of a stored row stay in registers while its columns pass by, instead of the other way round.
+@inline(__always)
+func holdsFactors(_ rows: Int, _ groups: Int) -> Bool {
+  #if KERNELS_AVX2
+  return rows < groups
+  #else
+  return false
+  #endif
+}
+
 /// One stored row of `tile`; halves one after the other, so that what is widened for one leaves its registers to the other.
 @inline(__always)
 func addStep<O: Operand, let sums: Int>(
-  _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, Vector>, _ left: Raw,
+  _: O.Type, _ rows: Int, _ groups: Int, _ sum: inout InlineArray<sums, TileVector>, _ left: Raw,
   _ leftRowBytes: Int, _ right: Raw
 ) {
   var half = 0
   while half < O.halves {
-    let right0 = O.right(right, half)
-    let right1 = groups > 1 ? O.right(right + O.groupBytes, half) : right0
-    let right2 = groups > 2 ? O.right(right + 2 * O.groupBytes, half) : right0
-    let right3 = groups > 3 ? O.right(right + 3 * O.groupBytes, half) : right0
-    var row = 0
-    while row < rows {
-      let factor = O.left(left + row * leftRowBytes, half)
-      let at = row * groups
-      sum[unchecked: at] = O.multiply(sum[unchecked: at], factor, right0)
-      if groups > 1 { sum[unchecked: at + 1] = O.multiply(sum[unchecked: at + 1], factor, right1) }
-      if groups > 2 { sum[unchecked: at + 2] = O.multiply(sum[unchecked: at + 2], factor, right2) }
-      if groups > 3 { sum[unchecked: at + 3] = O.multiply(sum[unchecked: at + 3], factor, right3) }
-      row += 1
+    if holdsFactors(rows, groups) {
+      let factor0 = O.left(left, half)
+      let factor1 = rows > 1 ? O.left(left + leftRowBytes, half) : factor0
+      let factor2 = rows > 2 ? O.left(left + 2 * leftRowBytes, half) : factor0
+      var at = 0
+      while at < groups {
+        let right = O.right(right + at * O.groupBytes, half)
+        sum[unchecked: at] = O.multiply(sum[unchecked: at], factor0, right)
+        if rows > 1 {
+          sum[unchecked: groups + at] = O.multiply(sum[unchecked: groups + at], factor1, right)
+        }
+        if rows > 2 {
+          sum[unchecked: 2 * groups + at] = O.multiply(
+            sum[unchecked: 2 * groups + at], factor2, right)
+        }
+        at += 1
+      }
+    } else {
+      let right0 = O.right(right, half)
+      let right1 = groups > 1 ? O.right(right + O.groupBytes, half) : right0
+      let right2 = groups > 2 ? O.right(right + 2 * O.groupBytes, half) : right0
+      let right3 = groups > 3 ? O.right(right + 3 * O.groupBytes, half) : right0
+      var row = 0
+      while row < rows {
+        let factor = O.left(left + row * leftRowBytes, half)
+        let at = row * groups
+        sum[unchecked: at] = O.multiply(sum[unchecked: at], factor, right0)
+        if groups > 1 {
+          sum[unchecked: at + 1] = O.multiply(sum[unchecked: at + 1], factor, right1)
+        }
+        if groups > 2 {
+          sum[unchecked: at + 2] = O.multiply(sum[unchecked: at + 2], factor, right2)
+        }
+        if groups > 3 {
+          sum[unchecked: at + 3] = O.multiply(sum[unchecked: at + 3], factor, right3)
+        }
+        row += 1
+      }
     }
     half += 1
   }
@@ -231,7 +266,7 @@ func tileToMemory<O: Operand, let sums: Int>(
   _ left: Raw, _ leftRowBytes: Int, _ right: Raw, _ rightRowBytes: Int, _ count: Int,
   _ result: Floats, _ resultStride: Int, _ asked: Raw, _ ahead: Ahead
 ) {
-  var sum = InlineArray<sums, Vector>(repeating: Vector())
+  var sum = InlineArray<sums, TileVector>(repeating: TileVector())
   if adds { loadSums(&sum, rows, groups, result, resultStride) }
   tile(
     operand, rows, groups, &sum, left, leftRowBytes, right, rightRowBytes, count,
@@ -260,13 +295,13 @@ struct Product {
   var dotsPairs: Bool
 }
 
+#if KERNELS_AVX512 || KERNELS_AVX512BF16
 /// All groups of the right matrix, in passes that fit the registers; `rows` is literal.
 @inline(__always)
 func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
-  let most = groupsPerPass(rows)
   var group = 0
   while group < p.groupCount {
-    let take = p.groupCount - group < most ? p.groupCount - group : most
+    let take = min(p.groupCount - group, 4)
     let at = p.right + group * O.groupBytes
     let to = p.result + 16 * group
     let asked = p.right + group * p.count * O.groupBytes
@@ -291,6 +326,7 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
     group += take
   }
 }
+#endif
 
 /// Seven or eight rows, a literal number, in stripes of 32 columns.
 ///
@@ -314,9 +350,9 @@ func stripe<O: Operand, let sums: Int>(
   _ operand: O.Type, _ shape: InlineArray<sums, UInt8>, _ rows: Int, _ groups: Int, _ p: Product,
   _ group: Int, _ adds: Bool
 ) {
-  let result = p.result + 16 * group
-  var upper = InlineArray<sums, Vector>(repeating: Vector())
-  var lower = InlineArray<sums, Vector>(repeating: Vector())
+  let result = p.result + tileColumns * group
+  var upper = InlineArray<sums, TileVector>(repeating: TileVector())
+  var lower = InlineArray<sums, TileVector>(repeating: TileVector())
   if adds {
     loadSums(&upper, 4, groups, result, p.resultStride)
     loadSums(&lower, rows - 4, groups, result + 4 * p.resultStride, p.resultStride)
@@ -343,15 +379,15 @@ func stripe<O: Operand, let sums: Int>(
 
 @inline(__always)
 func loadSums<let sums: Int>(
-  _ sum: inout InlineArray<sums, Vector>, _ rows: Int, _ groups: Int, _ result: Floats,
+  _ sum: inout InlineArray<sums, TileVector>, _ rows: Int, _ groups: Int, _ result: Floats,
   _ resultStride: Int
 ) {
   var row = 0
   while row < rows {
     var group = 0
     while group < groups {
-      sum[unchecked: row * groups + group] = attention_load(
-        result + row * resultStride + 16 * group)
+      sum[unchecked: row * groups + group] = attention_tile_load(
+        result + row * resultStride + tileColumns * group)
       group += 1
     }
     row += 1
@@ -360,15 +396,15 @@ func loadSums<let sums: Int>(
 
 @inline(__always)
 func storeSums<let sums: Int>(
-  _ sum: InlineArray<sums, Vector>, _ rows: Int, _ groups: Int, _ result: Floats,
+  _ sum: InlineArray<sums, TileVector>, _ rows: Int, _ groups: Int, _ result: Floats,
   _ resultStride: Int
 ) {
   var row = 0
   while row < rows {
     var group = 0
     while group < groups {
-      attention_store(
-        result + row * resultStride + 16 * group, sum[unchecked: row * groups + group])
+      attention_tile_store(
+        result + row * resultStride + tileColumns * group, sum[unchecked: row * groups + group])
       group += 1
     }
     row += 1
@@ -543,9 +579,6 @@ var hasPairDots: Bool {
 }
 
 /// result = left × right, or result += left × right; at most `largestTile` rows, or those of a `stripedTile`.
-///
-/// Where a pass takes a stripe of the columns and the matrix comes from memory, it is taken in blocks of stored rows that all
-/// passes see before the next block comes (Documentation/Kernels.md). The sums wait in memory between blocks, which changes no bit.
 @inline(__always)
 func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
@@ -555,32 +588,11 @@ func multiply(_ p: Product, _ element: StoredElement, adds: Bool) {
     multiplyTile(p, element, adds)
   }
   #else
-  if p.streams && p.groupCount > groupsPerPass(p.rows) {
-    multiplyBlocks(p, element, adds)
-  } else {
-    multiplyTile(p, element, adds)
-  }
+  multiplyTile(p, element, adds)
   #endif
 }
 
-#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
-@inline(never)
-func multiplyBlocks(_ p: Product, _ element: StoredElement, _ adds: Bool) {
-  let blockRows = 2048 / p.rightRowBytes
-  let leftBytes = element.isBFloat16 ? 8 : 4
-  var part = p
-  var done = 0
-  while done < p.count {
-    part.count = p.count - done < blockRows ? p.count - done : blockRows
-    multiplyTile(part, element, adds || done > 0)
-    part.left += part.count * leftBytes
-    part.right += part.count * p.rightRowBytes
-    done += part.count
-  }
-}
-#endif
-
-/// One tile, or a block of its stored rows.
+/// One tile.
 @inline(never)
 func multiplyTile(_ p: Product, _ element: StoredElement, _ adds: Bool) {
   #if KERNELS_AVX512BF16

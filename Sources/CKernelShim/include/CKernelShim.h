@@ -63,7 +63,7 @@ ATTENTION_INLINE int attention_any_above(attention_f32x16 v, float x) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(x), _CMP_GT_OQ) != 0;
 #else
-  return attention_largest(v) > x;
+  return __builtin_reduce_or((attention_i32x16)(v > x)) != 0;
 #endif
 }
 /* Whether every lane is below x; not of a NaN. */
@@ -71,9 +71,7 @@ ATTENTION_INLINE int attention_all_below(attention_f32x16 v, float x) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(x), _CMP_LT_OQ) == 0xffff;
 #else
-  int all = 1;
-  for (int i = 0; i < 16; i++) all &= v[i] < x;
-  return all;
+  return __builtin_reduce_and((attention_i32x16)(v < x)) != 0;
 #endif
 }
 /* Whether every lane is above low and at most high. */
@@ -82,9 +80,7 @@ ATTENTION_INLINE int attention_all_within(attention_f32x16 v, float low, float h
   __mmask16 above = _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(low), _CMP_GT_OQ);
   return _mm512_mask_cmp_ps_mask(above, (__m512)v, _mm512_set1_ps(high), _CMP_LE_OQ) == 0xffff;
 #else
-  int n = 1;
-  for (int i = 0; i < 16; i++) n &= (v[i] > low) & (v[i] <= high);
-  return n;
+  return __builtin_reduce_and((attention_i32x16)((v > low) & (v <= high))) != 0;
 #endif
 }
 /* Whether any lane is NaN. */
@@ -92,9 +88,7 @@ ATTENTION_INLINE int attention_any_unordered(attention_f32x16 v) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q) != 0;
 #else
-  int n = 0;
-  for (int i = 0; i < 16; i++) n |= v[i] != v[i];
-  return n;
+  return __builtin_reduce_or((attention_i32x16)(v != v)) != 0;
 #endif
 }
 /* In a fixed order: eights, fours, twos, one. */
@@ -149,7 +143,7 @@ ATTENTION_INLINE float attention_square_root(float x) { return __builtin_sqrtf(x
       ATTENTION_STEP((attention_f32x16)(c6), f, c5), f, c4), f, c3), f, c2), f, c1), f, 1.0f)
 /* 2^x. AVX-512: 2 to the nearest thirty-second of x from a table, a polynomial of degree 2 from there (relative error 5.4e-8, 1.7e-7 with the
    roundings of the table and of the result, 0 on average): three multiplications instead of six; what else it takes, the ports of a product
-   leave free. Others: a polynomial of degree 6 on [-1/2, 1/2] (1.9e-9 before rounding, 8e-8 after). 0 below about -150 (AVX-512) or -126
+   leave free. Others: a polynomial of degree 6 on [-1/2, 1/2] (1.9e-9 before rounding, 8e-8 after). 0 below about -150 (AVX-512) or -126.5
    (elsewhere), -infinity included; NaN stays NaN. x must not exceed 126. */
 #if defined(__AVX512F__)
 static const float attention_thirty_seconds[32] __attribute__((aligned(64))) = {
@@ -168,14 +162,12 @@ ATTENTION_INLINE attention_f32x16 attention_exp2(attention_f32x16 x) {
   __m512 p = _mm512_fmadd_ps(_mm512_mul_ps(f, base), slope, base);
   return (attention_f32x16)_mm512_scalef_ps(p, _mm512_roundscale_ps((__m512)x, 0x58)); /* p times 2 to the floor of it */
 #else
-  attention_f32x16 low = (attention_f32x16)(-127.0f), magic = (attention_f32x16)(12582912.0f);
-  attention_f32x16 y = x < low ? low : x;
-  attention_f32x16 t = y + magic, f = y - (t - magic);
+  attention_f32x16 low = (attention_f32x16)(-127.0f), magic = (attention_f32x16)(12582912.0f + 127.0f);
+  attention_f32x16 y = x < low ? low : x;          /* x itself where that is NaN */
+  attention_f32x16 t = y + magic, f = y - (t - magic); /* the last eight bits of t: the exponent of a power of two, that of 0 for -127 */
   attention_f32x16 p = ATTENTION_POLYNOMIAL(
       f, 0x1.62e43p-1f, 0x1.ebfbdap-3f, 0x1.c6aed4p-5f, 0x1.3b2dbcp-7f, 0x1.5f456ap-10f, 0x1.41d334p-13f);
-  attention_f32x16 r = (attention_f32x16)(((attention_u32x16)t << 23) + (attention_u32x16)p);
-  r = x < (attention_f32x16)(-126.0f) ? (attention_f32x16)(0.0f) : r;
-  return x == x ? r : x;
+  return p * (attention_f32x16)((attention_u32x16)t << 23);
 #endif
 }
 #if defined(__AVX512BF16__)
@@ -313,6 +305,35 @@ ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attent
   return ATTENTION_FMA(attention_second_of_pairs(a), attention_second_of_pairs(b), c);
 }
 #endif
+
+/* ---- what the tiles of f32, f16 and bf16 multiply: eight lanes with AVX2, so that a tile may be an odd number of its sixteen registers
+   wide; sixteen lanes elsewhere ---- */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define ATTENTION_TILE_LANES 8
+typedef float attention_tile_f32 __attribute__((ext_vector_type(8)));
+typedef uint32_t attention_tile_u32 __attribute__((ext_vector_type(8)));
+ATTENTION_INLINE attention_tile_f32 attention_tile_load_half(const void *p) { return (attention_tile_f32)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+#else
+#define ATTENTION_TILE_LANES 16
+typedef attention_f32x16 attention_tile_f32;
+typedef attention_u32x16 attention_tile_u32;
+ATTENTION_INLINE attention_tile_f32 attention_tile_load_half(const void *p) { return attention_load_half(p); }
+#endif
+typedef attention_tile_f32 attention_tile_f32_unaligned __attribute__((aligned(4)));
+typedef attention_tile_u32 attention_tile_u32_unaligned __attribute__((aligned(4)));
+ATTENTION_INLINE attention_tile_f32 attention_tile_splat(float x) { return (attention_tile_f32)(x); }
+ATTENTION_INLINE attention_tile_f32 attention_tile_load(const void *p) { return *(const attention_tile_f32_unaligned *)p; }
+ATTENTION_INLINE void attention_tile_store(void *p, attention_tile_f32 v) { *(attention_tile_f32_unaligned *)p = v; }
+ATTENTION_INLINE attention_tile_f32 attention_tile_fma(attention_tile_f32 a, attention_tile_f32 b, attention_tile_f32 c) { return ATTENTION_FMA(a, b, c); }
+ATTENTION_INLINE attention_tile_f32 attention_tile_first_of_pairs(const void *p) { return (attention_tile_f32)(*(const attention_tile_u32_unaligned *)p << 16); }
+/* Volatile with AVX2: what was read for the first ones would stay in registers that the sums need. */
+ATTENTION_INLINE attention_tile_f32 attention_tile_second_of_pairs(const void *p) {
+#if ATTENTION_TILE_LANES == 8
+  return (attention_tile_f32)(*(const volatile attention_tile_u32_unaligned *)p & 0xffff0000u);
+#else
+  return (attention_tile_f32)(*(const attention_tile_u32_unaligned *)p & 0xffff0000u);
+#endif
+}
 
 /* ---- int8: fours in 32-bit lanes ---- */
 #if defined(__AVX512VNNI__)

@@ -30,6 +30,23 @@ struct ShimTests {
     for lane in [3, 11, 12, 13, 14] { #expect(y[lane] >= 0 && y[lane] <= 0x1p-125) }
   }
 
+  @Test("A question about sixteen lanes hears every one of them, also one that is NaN or infinite")
+  func questions() {
+    for lane in 0..<16 {
+      for odd: Float in [5, .infinity, -.infinity, .nan] {
+        var v = SIMD16<Float>(repeating: 1)
+        v[lane] = odd
+        #expect((attention_any_above(v, 4) != 0) == (odd > 4), "\(odd) in lane \(lane)")
+        #expect((attention_all_below(v, 4) != 0) == (odd < 4), "\(odd) in lane \(lane)")
+        #expect((attention_all_within(v, 0, 5) != 0) == (odd == 5), "\(odd) in lane \(lane)")
+        #expect((attention_any_unordered(v) != 0) == odd.isNaN, "\(odd) in lane \(lane)")
+      }
+    }
+    let ones = SIMD16<Float>(repeating: 1)
+    #expect(attention_any_above(ones, 1) == 0 && attention_all_below(ones, 1) == 0)
+    #expect(attention_all_within(ones, 1, 2) == 0 && attention_all_within(ones, 0, 1) != 0)
+  }
+
   @Test("bf16 rounds to nearest even and keeps NaN")
   func bfloat() {
     var generator = SeededGenerator(seed: 4)
