@@ -13,14 +13,16 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
   let isWhole = !p.streams || p.groupCount * 16 <= groupsPerPass(operand, rows) * tileColumns
   let blockRows = isWhole ? p.count : 4096 / p.rightRowBytes
   var block = p
+  var remaining = p.count
   var adds = adds
   repeat {
-    block.count = min(blockRows, p.count - (block.left - p.left) / O.leftBytes)
+    block.count = min(blockRows, remaining)
     passesOfBlock(operand, rows, block, adds)
     block.left += block.count * O.leftBytes
     block.right += block.count * p.rightRowBytes
+    remaining -= block.count
     adds = true
-  } while block.left < p.left + p.count * O.leftBytes
+  } while remaining > 0
 }
 
 /// All stripes of a block.
@@ -55,15 +57,15 @@ func passesOfBlock<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ a
 
 /// Groups of `tileColumns` columns that a tile of so many rows takes at once, so that its sums fit the registers.
 ///
-/// With AVX2 nine to twelve sums of sixteen registers: eight hide the latency of a multiply-add only if nothing ever waits. What is
-/// widened takes registers of its own.
+/// With AVX2 nine to twelve sums for three rows or more, of sixteen registers: eight hide the latency of a multiply-add only if nothing ever
+/// waits. What is widened takes registers of its own.
 @inline(__always)
 func groupsPerPass<O: Operand>(_: O.Type, _ rows: Int) -> Int {
   #if KERNELS_AVX2
   switch rows {
   case 1: return 8
   case 2: return 4
-  case 3: return O.groupBytes == 2 * tileColumns ? 3 : 4
+  case 3: return O.groupBytes < 4 * tileColumns * O.halves ? 3 : 4
   case 4: return 3
   default: return 2
   }
