@@ -31,12 +31,12 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
 @inline(__always)
 func passesOfBlock<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
   let most = groupsPerPass(operand, rows)
-  // Never one register of columns alone, whose few sums would wait for each other.
-  let least = 16 / tileColumns
+  // Of a remainder no group is left alone, whose few sums would wait for each other.
+  let least = min(most, 2)
   var right = p.right
   var asked = p.right
   var result = p.result
-  var remaining = p.groupCount * least
+  var remaining = p.groupCount * 2
   while remaining > 0 {
     let take = remaining == most || remaining >= most + least ? most : least
     if take == most {
@@ -58,19 +58,24 @@ func passesOfBlock<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ a
 /// Groups of `tileColumns` columns that a tile of so many rows takes at once, so that its sums fit the registers.
 ///
 /// With AVX2 nine to twelve sums for three rows or more, of sixteen registers: eight hide the latency of a multiply-add only if nothing ever
-/// waits. What is widened takes registers of its own.
+/// waits. What is widened takes registers of its own; four rows of f32 wait for memory alone, which delivers less to stripes of 24 columns.
+/// Below that, each product takes a register before it is added, and widening f16 several instructions. All measured: Documentation/Kernels.md.
 @inline(__always)
 func groupsPerPass<O: Operand>(_: O.Type, _ rows: Int) -> Int {
   #if KERNELS_AVX2
+  let isWidened = O.groupBytes < 4 * tileColumns * O.halves
   switch rows {
   case 1: return 8
   case 2: return 4
-  case 3: return O.groupBytes < 4 * tileColumns * O.halves ? 3 : 4
-  case 4: return 3
+  case 3: return isWidened ? 3 : 4
+  case 4: return isWidened ? 3 : 2
   default: return 2
   }
+  #elseif arch(x86_64)
+  let isHalf = O.groupBytes == 2 * tileColumns
+  return rows == 1 ? 4 : rows == 2 || isHalf ? 2 : 1
   #else
-  return rows == 1 ? 2 : 1
+  return rows == 1 ? 4 : 2
   #endif
 }
 #endif

@@ -1,6 +1,6 @@
 /* One-line vector operations for the Swift kernels, and the CPUID check. Header-only: a function is compiled
    with the flags of the Swift module that imports it, which is what makes one kernel source serve several
-   instruction sets. Sixteen lanes everywhere; where registers are narrower the compiler splits them. */
+   instruction sets. Sixteen lanes, but in the tiles; where registers are narrower the compiler splits them. */
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +15,10 @@ typedef float attention_f32x16 __attribute__((ext_vector_type(16)));
 typedef int32_t attention_i32x16 __attribute__((ext_vector_type(16)));
 typedef uint32_t attention_u32x16 __attribute__((ext_vector_type(16)));
 typedef uint16_t attention_u16x16 __attribute__((ext_vector_type(16)));
+typedef float attention_f32x8 __attribute__((ext_vector_type(8)));
+typedef uint32_t attention_u32x8 __attribute__((ext_vector_type(8)));
+typedef uint16_t attention_u16x8 __attribute__((ext_vector_type(8)));
+typedef attention_u16x8 attention_u16x8_unaligned __attribute__((aligned(2)));
 typedef attention_f32x16 attention_f32x16_unaligned __attribute__((aligned(4)));
 typedef attention_u32x16 attention_u32x16_unaligned __attribute__((aligned(4)));
 typedef attention_u16x16 attention_u16x16_unaligned __attribute__((aligned(2)));
@@ -195,19 +199,25 @@ ATTENTION_INLINE attention_f32x16 attention_sum_pairs(attention_u32x16 a, attent
 #endif
 
 /* ---- f16 ---- */
+#if !defined(__AVX512F__)
+ATTENTION_INLINE attention_f32x8 attention_load_eight_halves(const void *p) {
+#if defined(__F16C__)
+  return (attention_f32x8)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+#else
+  attention_u32x8 h = __builtin_convertvector(*(const attention_u16x8_unaligned *)p, attention_u32x8);
+  attention_u32x8 s = (h & 0x8000u) << 16, m = (h & 0x7fffu) << 13;
+  attention_f32x8 f = (attention_f32x8)m * (attention_f32x8)(0x1p112f); /* rebias; exact for subnormals too */
+  attention_u32x8 special = m | 0x7f800000u;                            /* Inf and NaN keep their fraction */
+  return (attention_f32x8)((m >= 0x0f800000u ? special : (attention_u32x8)f) | s);
+#endif
+}
+#endif
 ATTENTION_INLINE attention_f32x16 attention_load_half(const void *p) {
 #if defined(__AVX512F__)
   return (attention_f32x16)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
-#elif defined(__F16C__)
-  __m256 lo = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-  __m256 hi = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p + 1));
-  return (attention_f32x16)__builtin_shufflevector(lo, hi, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
-  attention_u32x16 h = __builtin_convertvector(*(const attention_u16x16_unaligned *)p, attention_u32x16);
-  attention_u32x16 s = (h & 0x8000u) << 16, m = (h & 0x7fffu) << 13;
-  attention_f32x16 f = (attention_f32x16)m * (attention_f32x16)(0x1p112f); /* rebias; exact for subnormals too */
-  attention_u32x16 special = m | 0x7f800000u;                              /* Inf and NaN keep their fraction */
-  return (attention_f32x16)((m >= 0x0f800000u ? special : (attention_u32x16)f) | s);
+  return __builtin_shufflevector(
+      attention_load_eight_halves(p), attention_load_eight_halves((const char *)p + 16), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #endif
 }
 /* Nearest even; overflow to infinity; NaN stays NaN. */
@@ -306,18 +316,18 @@ ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attent
 }
 #endif
 
-/* ---- what the tiles of f32, f16 and bf16 multiply: eight lanes with AVX2, so that a tile may be an odd number of its sixteen registers
-   wide; sixteen lanes elsewhere ---- */
-#if defined(__AVX2__) && !defined(__AVX512F__)
-#define ATTENTION_TILE_LANES 8
-typedef float attention_tile_f32 __attribute__((ext_vector_type(8)));
-typedef uint32_t attention_tile_u32 __attribute__((ext_vector_type(8)));
-ATTENTION_INLINE attention_tile_f32 attention_tile_load_half(const void *p) { return (attention_tile_f32)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
-#else
+/* ---- what the tiles of f32, f16 and bf16 multiply: sixteen lanes with AVX-512; eight elsewhere, so that a tile may be an odd number of
+   registers wide, of which there are sixteen ---- */
+#if defined(__AVX512F__)
 #define ATTENTION_TILE_LANES 16
 typedef attention_f32x16 attention_tile_f32;
 typedef attention_u32x16 attention_tile_u32;
 ATTENTION_INLINE attention_tile_f32 attention_tile_load_half(const void *p) { return attention_load_half(p); }
+#else
+#define ATTENTION_TILE_LANES 8
+typedef attention_f32x8 attention_tile_f32;
+typedef attention_u32x8 attention_tile_u32;
+ATTENTION_INLINE attention_tile_f32 attention_tile_load_half(const void *p) { return attention_load_eight_halves(p); }
 #endif
 typedef attention_tile_f32 attention_tile_f32_unaligned __attribute__((aligned(4)));
 typedef attention_tile_u32 attention_tile_u32_unaligned __attribute__((aligned(4)));
@@ -326,14 +336,8 @@ ATTENTION_INLINE attention_tile_f32 attention_tile_load(const void *p) { return 
 ATTENTION_INLINE void attention_tile_store(void *p, attention_tile_f32 v) { *(attention_tile_f32_unaligned *)p = v; }
 ATTENTION_INLINE attention_tile_f32 attention_tile_fma(attention_tile_f32 a, attention_tile_f32 b, attention_tile_f32 c) { return ATTENTION_FMA(a, b, c); }
 ATTENTION_INLINE attention_tile_f32 attention_tile_first_of_pairs(const void *p) { return (attention_tile_f32)(*(const attention_tile_u32_unaligned *)p << 16); }
-/* Volatile with AVX2: what was read for the first ones would stay in registers that the sums need. */
-ATTENTION_INLINE attention_tile_f32 attention_tile_second_of_pairs(const void *p) {
-#if ATTENTION_TILE_LANES == 8
-  return (attention_tile_f32)(*(const volatile attention_tile_u32_unaligned *)p & 0xffff0000u);
-#else
-  return (attention_tile_f32)(*(const attention_tile_u32_unaligned *)p & 0xffff0000u);
-#endif
-}
+/* Volatile: what was read for the first ones would stay in registers that the sums need. */
+ATTENTION_INLINE attention_tile_f32 attention_tile_second_of_pairs(const void *p) { return (attention_tile_f32)(*(const volatile attention_tile_u32_unaligned *)p & 0xffff0000u); }
 
 /* ---- int8: fours in 32-bit lanes ---- */
 #if defined(__AVX512VNNI__)
