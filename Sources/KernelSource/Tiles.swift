@@ -298,6 +298,96 @@ struct Product {
   var dotsPairs: Bool
 }
 
+#if !(KERNELS_AVX512 || KERNELS_AVX512BF16)
+/// All groups of the right matrix, in stripes whose sums fit the registers; `rows` is literal.
+///
+/// A matrix that comes from memory is taken in blocks of stored rows that all stripes see before the next block comes (Documentation/Kernels.md).
+/// The sums wait in memory between blocks, which changes no bit.
+@inline(__always)
+func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
+  let most = groupsPerPass(operand, rows)
+  let isWhole =
+    !p.streams
+    || groupsOfStripe(p.groupCount * 16 / tileColumns, most) * tileColumns == p.groupCount * 16
+  let blockRows = isWhole ? p.count : 4096 / p.rightRowBytes
+  var block = p
+  var remaining = p.count
+  var adds = adds
+  repeat {
+    block.count = min(blockRows, remaining)
+    passesOfBlock(operand, rows, block, adds)
+    block.left += block.count * O.leftBytes
+    block.right += block.count * p.rightRowBytes
+    remaining -= block.count
+    adds = true
+  } while remaining > 0
+}
+
+/// All stripes of a block.
+///
+/// Each call of `tileToMemory` has a shape of its own: of two calls of one specialisation the compiler inlines neither.
+@inline(__always)
+func passesOfBlock<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bool) {
+  let most = groupsPerPass(operand, rows)
+  var right = p.right
+  var asked = p.right
+  var result = p.result
+  var remaining = p.groupCount * 16 / tileColumns
+  while remaining > 0 {
+    let take = groupsOfStripe(remaining, most)
+    if take == most {
+      tileToMemory(
+        operand, InlineArray<12, UInt8>(repeating: 0), rows, most, adds, p.left, p.leftRowBytes,
+        right, p.rightRowBytes, p.count, result, p.resultStride, asked, p.ahead)
+    } else if most > 4 && take == 4 {
+      tileToMemory(
+        operand, InlineArray<4, UInt8>(repeating: 0), 1, 4, adds, p.left, p.leftRowBytes, right,
+        p.rightRowBytes, p.count, result, p.resultStride, asked, p.ahead)
+    } else {
+      tileToMemory(
+        operand, InlineArray<8, UInt8>(repeating: 0), rows, 2, adds, p.left, p.leftRowBytes, right,
+        p.rightRowBytes, p.count, result, p.resultStride, asked, p.ahead)
+    }
+    right += take * O.groupBytes
+    asked += take * O.groupBytes * p.count
+    result += take * tileColumns
+    remaining -= take
+  }
+}
+
+/// Groups of the next stripe: as many as it takes at most, unless one alone would be left, whose few sums would wait for each other; of
+/// a remainder four, if one row may take eight, or two.
+@inline(__always)
+func groupsOfStripe(_ remaining: Int, _ most: Int) -> Int {
+  if remaining == most || most == 1 || remaining >= most + 2 { return most }
+  return most > 4 && remaining >= 4 ? 4 : 2
+}
+
+/// Groups of `tileColumns` columns that a tile of so many rows takes at once, so that its sums fit the registers.
+///
+/// With AVX2 nine to twelve sums for three rows or more, of sixteen registers: eight hide the latency of a multiply-add only if nothing ever
+/// waits. What is widened takes registers of its own; four rows of f32 wait for memory, which delivers less to stripes of 24 columns.
+/// Below that, each product takes a register before it is added, and widening f16 several instructions. All measured: Documentation/Kernels.md.
+@inline(__always)
+func groupsPerPass<O: Operand>(_: O.Type, _ rows: Int) -> Int {
+  #if KERNELS_AVX2
+  let isWidened = O.groupBytes < 4 * tileColumns * O.halves
+  switch rows {
+  case 1: return 8
+  case 2: return 4
+  case 3: return isWidened ? 3 : 4
+  case 4: return isWidened ? 3 : 2
+  default: return 2
+  }
+  #elseif arch(x86_64)
+  let isHalf = O.groupBytes == 2 * tileColumns
+  return rows == 1 ? 4 : rows == 2 || isHalf ? 2 : 1
+  #else
+  return rows == 1 ? 4 : 2
+  #endif
+}
+#endif
+
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
 /// All groups of the right matrix, in passes that fit the registers; `rows` is literal.
 @inline(__always)
@@ -331,6 +421,7 @@ func passes<O: Operand>(_ operand: O.Type, _ rows: Int, _ p: Product, _ adds: Bo
 }
 #endif
 
+#if KERNELS_AVX512 || KERNELS_AVX512BF16
 /// Seven or eight rows, a literal number, in stripes of 32 columns.
 ///
 /// Each line is read and widened once for all of them.
@@ -379,6 +470,7 @@ func stripe<O: Operand, let sums: Int>(
   storeSums(upper, 4, groups, result, p.resultStride)
   storeSums(lower, rows - 4, groups, result + 4 * p.resultStride, p.resultStride)
 }
+#endif
 
 @inline(__always)
 func loadSums<let sums: Int>(
@@ -531,55 +623,6 @@ func storeSums<let sums: Int>(
   stripes(DottedPairOperand.self, 8, p, adds)
 }
 #endif
-
-/// Most rows of a block where there are more of them than one takes: more leave L1 no room for a page.
-@inline(__always) var rowsOfManyBlocks: Int { 24 }
-
-/// How the rows of a block are cut into tiles: as evenly as they can be, the first `tall` of them with `rows` each, the others with one less.
-struct Tiles {
-  var rows: Int
-  var tall = 1
-  var count = 1
-
-  @inline(__always)
-  init(one rows: Int) { self.rows = rows }
-
-  @inline(__always)
-  init(_ blockRows: Int, atMost most: Int) {
-    rows = blockRows
-    // Without a division where it is one.
-    guard blockRows > most else { return }
-    count = (blockRows + most - 1) / most
-    rows = (blockRows + count - 1) / count
-    tall = blockRows - count * (rows - 1)
-  }
-
-  @inline(__always)
-  func rows(of tile: Int) -> Int { tile < tall ? rows : rows - 1 }
-}
-
-/// Rows of the tiles that take so many rows in stripes, each line being read and widened once for all of them; 0 where they do not.
-///
-/// `isCostly`: whether widening costs so much that more than two such tiles are better than tiles of six rows.
-@inline(__always)
-func stripedTile(_ rows: Int, isCostly: Bool) -> Int {
-  #if KERNELS_AVX512 || KERNELS_AVX512BF16
-  if rows <= (isCostly ? LeafTask.rowsPerBlock : 16) {
-    return rows % 8 == 0 ? 8 : rows % 7 == 0 ? 7 : 0
-  }
-  #endif
-  return 0
-}
-
-/// Whether this instruction set has dot products of bf16 pairs.
-@inline(__always)
-var hasPairDots: Bool {
-  #if KERNELS_AVX512BF16
-  return true
-  #else
-  return false
-  #endif
-}
 
 /// result = left × right, or result += left × right; at most `largestTile` rows, or those of a `stripedTile`.
 @inline(__always)

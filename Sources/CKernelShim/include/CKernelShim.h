@@ -316,8 +316,8 @@ ATTENTION_INLINE attention_f32x16 attention_dot_pairs(attention_f32x16 c, attent
 }
 #endif
 
-/* ---- what the tiles of f32, f16 and bf16 multiply: sixteen lanes with AVX-512; eight elsewhere, so that a tile may be an odd number of
-   registers wide, of which there are sixteen ---- */
+/* ---- what the tiles of f32, f16 and bf16 multiply: sixteen lanes with AVX-512; eight elsewhere, so that a tile may be 24 columns
+   wide, or 8, where there are sixteen registers ---- */
 #if defined(__AVX512F__)
 #define ATTENTION_TILE_LANES 16
 typedef attention_f32x16 attention_tile_f32;

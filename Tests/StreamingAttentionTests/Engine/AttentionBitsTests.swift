@@ -103,7 +103,7 @@ struct AttentionBitsTests {
   /// Panels of 64 channels and stored rows by fours, which tiles of their own take with AVX-512.
   @Test(
     "of whole panels are those of each row alone", arguments: AttentionFactors.instructionSets,
-    [(64, 64), (128, 80)])
+    [(64, 64), (64, 96), (128, 80)])
   func panels(_ instructionSet: InstructionSet, widths: (key: Int, value: Int)) throws {
     for (keyType, valueType) in zip(
       AttentionFactors.types + [.float16], AttentionFactors.types + [.bfloat16])

@@ -8,7 +8,7 @@ enum AttentionFactors {
   static let groups = [1, 2, 3, 4, 7, 8]
   static let keyWidths = [32, 59, 64, 80, 96, 128, 192, 256]
   /// Narrower than a key, as wide, wider, odd.
-  static let valueWidths = [16, 45, 64, 128, 200]
+  static let valueWidths = [16, 32, 45, 64, 96, 128, 200]
   static let lengths = [0, 1, 63, 64, 65, 511, 512, 513, 2049, 5000]
   /// The last position of the longest length is 262,143 at most.
   static let bases = [0, 1000, 32_767, 131_000, 257_144]

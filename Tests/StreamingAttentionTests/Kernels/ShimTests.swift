@@ -5,12 +5,12 @@ import Testing
 
 @Suite("The kernels' arithmetic")
 struct ShimTests {
-  @Test("2^x is within 1e-7 of the system's for every exponent that softmax meets")
+  @Test("2^x is within 1e-7 of the system's for every exponent that it takes")
   func exponential() {
     var generator = SeededGenerator(seed: 3)
     var worst = 0.0
     for _ in 0..<4000 {
-      let x = generator.uniformFloats(16, from: -125.5, to: 8)
+      let x = generator.uniformFloats(16, from: -125.5, to: 126)
       let y = attention_exp2(SIMD16<Float>(x))
       for lane in 0..<16 {
         let exact = exp2(Double(x[lane]))
