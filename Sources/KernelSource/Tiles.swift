@@ -31,15 +31,15 @@ protocol Operand {
   static func multiply(_ sum: TileVector, _ left: Left, _ right: Right) -> TileVector
 }
 
-enum Float32Operand: Operand {
-  @inline(__always) static var groupBytes: Int { 4 * tileColumns }
-  @inline(__always) static var leftBytes: Int { 4 }
+extension Operand {
+  @inline(__always) static var leftBytes: Int { 4 * halves }
   @inline(__always) static var halves: Int { 1 }
+}
+
+/// Both factors in f32, or widened to it.
+extension Operand where Left == TileVector, Right == TileVector {
   @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
-    attention_tile_splat(address.loadUnaligned(as: Float.self))
-  }
-  @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
-    attention_tile_load(address)
+    attention_tile_splat((address + 4 * half).loadUnaligned(as: Float.self))
   }
   @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
     -> TileVector
@@ -48,20 +48,17 @@ enum Float32Operand: Operand {
   }
 }
 
+enum Float32Operand: Operand {
+  @inline(__always) static var groupBytes: Int { 4 * tileColumns }
+  @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
+    attention_tile_load(address)
+  }
+}
+
 enum Float16Operand: Operand {
   @inline(__always) static var groupBytes: Int { 2 * tileColumns }
-  @inline(__always) static var leftBytes: Int { 4 }
-  @inline(__always) static var halves: Int { 1 }
-  @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
-    attention_tile_splat(address.loadUnaligned(as: Float.self))
-  }
   @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
     attention_tile_load_half(address)
-  }
-  @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
-    -> TileVector
-  {
-    attention_tile_fma(left, right, sum)
   }
 }
 
@@ -69,8 +66,6 @@ enum Float16Operand: Operand {
 /// Both factors in bf16 pairs, by the dot-product instruction.
 enum DottedPairOperand: Operand {
   @inline(__always) static var groupBytes: Int { 64 }
-  @inline(__always) static var leftBytes: Int { 4 }
-  @inline(__always) static var halves: Int { 1 }
   @inline(__always) static func left(_ address: Raw, _ half: Int) -> Pairs {
     attention_splat_pair(address)
   }
@@ -86,18 +81,9 @@ enum DottedPairOperand: Operand {
 /// bf16 pairs widened to f32; the left factor stays in f32, two numbers for each stored row.
 enum WidenedPairOperand: Operand {
   @inline(__always) static var groupBytes: Int { 4 * tileColumns }
-  @inline(__always) static var leftBytes: Int { 8 }
   @inline(__always) static var halves: Int { 2 }
-  @inline(__always) static func left(_ address: Raw, _ half: Int) -> TileVector {
-    attention_tile_splat((address + 4 * half).loadUnaligned(as: Float.self))
-  }
   @inline(__always) static func right(_ address: Raw, _ half: Int) -> TileVector {
     half == 0 ? attention_tile_first_of_pairs(address) : attention_tile_second_of_pairs(address)
-  }
-  @inline(__always) static func multiply(_ sum: TileVector, _ left: TileVector, _ right: TileVector)
-    -> TileVector
-  {
-    attention_tile_fma(left, right, sum)
   }
 }
 

@@ -49,6 +49,10 @@ import Glibc
     guard unsafe posix_memalign(&start, 64, byteCount) == 0, let start = unsafe start else {
       return nil
     }
+    guard SystemMemory.hasSpareAddressSpace else {
+      unsafe free(start)
+      return nil
+    }
     unsafe memset(start, 0, byteCount)
     return UInt(bitPattern: start)
   }

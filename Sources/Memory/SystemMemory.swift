@@ -10,7 +10,24 @@ enum SystemMemory {
   /// Size and alignment of a huge page on x86-64 and on arm64 with 4 KiB pages.
   static let groupBytes = 2 << 20
 
-  /// Address space without access and without memory, aligned to `groupBytes`.
+  /// Address space that a process with a limit (`ulimit -v`) keeps: for small allocations, whose failure the language's runtime answers by
+  /// ending the process, even while an error is put into words, and for a thread's stack.
+  private static let spareBytes = 16 << 20
+
+  /// Whether `spareBytes` are left; always where the process has no limit.
+  static var hasSpareAddressSpace: Bool {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
+      limit.rlim_cur < rlim_t(Int.max)
+    else { return true }
+    guard let start = map(spareBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) else {
+      return false
+    }
+    unmap(start, spareBytes)
+    return true
+  }
+
+  /// Address space without access and without memory, aligned to `groupBytes`; nil where too little would be left (`hasSpareAddressSpace`).
   static func reserve(_ byteCount: Int) -> UInt? {
     let (padded, overflow) = byteCount.addingReportingOverflow(groupBytes)
     guard !overflow,
@@ -20,6 +37,10 @@ enum SystemMemory {
     let head = Int(aligned - start)
     if head > 0 { unmap(start, head) }
     if head < groupBytes { unmap(aligned + UInt(byteCount), groupBytes - head) }
+    guard hasSpareAddressSpace else {
+      unmap(aligned, byteCount)
+      return nil
+    }
     return aligned
   }
 

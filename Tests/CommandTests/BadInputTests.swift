@@ -133,17 +133,27 @@ struct BadInputTests {
 
   @Test(
     "memory that the system refuses ends with 71",
-    arguments: [(340_000, "cannot allocate"), (1_000_000, "address space")])
+    arguments: [(325_000, "cannot allocate"), (1_000_000, "address space")])
   func outOfMemory(kibibytes: Int, word: String) throws {
-    // Enough for the program and the model's file; not for its weights, or not for the cache's address space. (Where nothing at all is left, within
-    // a few KiB of one limit, the language's own library fails to allocate, which no program can answer.)
+    // Enough for the program and the model's file; not for its weights, or not for the cache's address space.
+    expect(try generate(kibibytes: kibibytes), status: 71, saying: word)
+  }
+
+  @Test("a limit of memory ends with 71 wherever it lies")
+  func limits() throws {
+    for kibibytes in stride(from: 300_000, to: 390_000, by: 9_412) {
+      expect(try generate(kibibytes: kibibytes), status: 71, saying: "cannot allocate")
+    }
+  }
+
+  private func generate(kibibytes: Int) throws -> Outcome {
     let script = "ulimit -v \(kibibytes); exec \"$0\" \"$@\""
     let process = try ChildProcess(
       path: "/bin/bash",
       arguments: ["-c", script, Attend.path]
         + ["generate", try Models.smolLM2(), "--prompt", "x", "--threads", "2"])
     process.closeInput()
-    expect(process.wait(), status: 71, saying: word)
+    return process.wait()
   }
 
   @Test(
