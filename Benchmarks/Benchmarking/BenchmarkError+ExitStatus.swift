@@ -10,6 +10,7 @@ extension ModelFileError {
     switch self {
     case .notFound, .unreadable, .missingShard: .missingFile
     case .unwritable, .tooManyOpenFiles: .inputOutput
+    case .outOfAddressSpace: .outOfResources
     default: .badData
     }
   }

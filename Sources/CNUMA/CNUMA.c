@@ -31,6 +31,9 @@ void attention_release_freed(void) {
   free(block);
   mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }
+
+void attention_share_heap(void) { mallopt(M_ARENA_MAX, 1); }
 #else
 void attention_release_freed(void) {}
+void attention_share_heap(void) {}
 #endif

@@ -41,7 +41,7 @@ public final class MappedFile: Sendable {
     }
     guard let start = SystemMemory.mapFile(descriptor, byteCount) else {
       throw errno == ENOMEM
-        ? .outOfMemory(byteCount: byteCount, placement: .anywhere)
+        ? .outOfAddressSpace(byteCount: byteCount)
         : .unreadable(path: path, errno: errno)
     }
     address = start

@@ -11,6 +11,15 @@ package enum ProcessMemory {
   /// Gives what the program has freed back to the system, which `malloc` may keep for later; all but the top of other threads' arenas.
   package static func releaseFreed() { attention_release_freed() }
 
+  /// Prepares a program for a limit of its address space (`ulimit -v`), if it has one; false where nothing can run within it.
+  ///
+  /// Threads then share one heap, whose growth is all that small allocations take. Call before others run: without room for its stack a
+  /// thread never begins, and whoever waits for it waits forever.
+  package static func fitsAddressSpace() -> Bool {
+    if SystemMemory.hasLimitedAddressSpace { attention_share_heap() }
+    return SystemMemory.hasSpareAddressSpace
+  }
+
   private static func bytes(_ field: String) -> Int? {
     SystemText.read("/proc/self/status").flatMap { SystemText.field(field, in: $0) }.map {
       $0 << 10

@@ -10,16 +10,30 @@ enum SystemMemory {
   /// Size and alignment of a huge page on x86-64 and on arm64 with 4 KiB pages.
   static let groupBytes = 2 << 20
 
-  /// Address space that a process with a limit (`ulimit -v`) keeps: for small allocations, whose failure the language's runtime answers by
-  /// ending the process, even while an error is put into words, and for a thread's stack.
-  private static let spareBytes = 16 << 20
+  /// Address space that a process with a limit (`ulimit -v`) keeps: 16 MiB for small allocations, whose failure the language's runtime
+  /// answers by ending the process, even while an error is put into words; and the stacks of threads that start later, one for each CPU and
+  /// four more.
+  static let spareBytes = (16 << 20) + (sysconf(Int32(_SC_NPROCESSORS_ONLN)) + 4) * stackBytes
+
+  /// Size of a thread's stack where its creator names none.
+  private static let stackBytes: Int = {
+    var attributes = pthread_attr_t()
+    guard unsafe pthread_attr_init(&attributes) == 0 else { return 8 << 20 }
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    var byteCount = 0
+    return unsafe pthread_attr_getstacksize(&attributes, &byteCount) == 0 ? byteCount : 8 << 20
+  }()
+
+  /// Whether the process may have only so much address space.
+  static var hasLimitedAddressSpace: Bool {
+    var limit = rlimit()
+    return unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0
+      && limit.rlim_cur < rlim_t(Int.max)
+  }
 
   /// Whether `spareBytes` are left; always where the process has no limit.
   static var hasSpareAddressSpace: Bool {
-    var limit = rlimit()
-    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
-      limit.rlim_cur < rlim_t(Int.max)
-    else { return true }
+    guard hasLimitedAddressSpace else { return true }
     guard let start = map(spareBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) else {
       return false
     }
@@ -71,10 +85,16 @@ enum SystemMemory {
   /// MADV_POPULATE_WRITE, which older C libraries do not name.
   private static let populateForWriting: Int32 = 23
 
-  /// Maps a whole file for reading; nil with errno set where the system refuses.
+  /// Maps a whole file for reading; nil with errno set where the system refuses, or too little would be left (`hasSpareAddressSpace`).
   static func mapFile(_ descriptor: Int32, _ byteCount: Int) -> UInt? {
     let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0)
-    return unsafe address == MAP_FAILED ? nil : UInt(bitPattern: address)
+    guard unsafe address != MAP_FAILED else { return nil }
+    guard hasSpareAddressSpace else {
+      unmap(UInt(bitPattern: address), byteCount)
+      errno = ENOMEM
+      return nil
+    }
+    return UInt(bitPattern: address)
   }
 
   static func unmap(_ address: UInt, _ byteCount: Int) {

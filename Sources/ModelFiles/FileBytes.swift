@@ -12,6 +12,8 @@ extension MappedFile {
       case .isDirectory: throw .unreadable(path: path, reason: "is a directory, not a file")
       case .notRegularFile: throw .unreadable(path: path, reason: "not a regular file")
       case .unreadable(_, EMFILE), .unreadable(_, ENFILE): throw .tooManyOpenFiles(path: path)
+      case .outOfAddressSpace(let byteCount):
+        throw .outOfAddressSpace(path: path, byteCount: byteCount)
       case .unreadable(_, let number):
         throw .unreadable(path: path, reason: "cannot be read: \(systemMessage(number))")
       default: throw .unreadable(path: path, reason: error.description)

@@ -9,6 +9,8 @@ public enum ModelFileError: Error, Equatable {
   case unreadable(path: String, reason: String)
   /// The process, or the whole system, has as many files open as it may.
   case tooManyOpenFiles(path: String)
+  /// The process may not have the address space that the file takes when it is mapped.
+  case outOfAddressSpace(path: String, byteCount: Int)
   /// The file could not be written.
   case unwritable(path: String, reason: String)
   /// The file does not begin as its format begins.
@@ -55,6 +57,9 @@ extension ModelFileError: CustomStringConvertible {
     case .unreadable(let path, let reason): "\(printable(path)): \(printable(reason))"
     case .tooManyOpenFiles(let path):
       "\(printable(path)): cannot be read: too many files are open; raise the limit (ulimit -n)"
+    case .outOfAddressSpace(let path, let byteCount):
+      "\(printable(path)): cannot reserve the \(byteCount) bytes of address space that mapping it takes; "
+        + "raise the limit of the process (ulimit -v)"
     case .unwritable(let path, let reason):
       "\(printable(path)): cannot be written: \(printable(reason))"
     case .unrecognizedFormat(let path, let wanted, let found):

@@ -9,6 +9,13 @@ enum Attend {
 
   static func main() async {
     StandardStreams.hold()
+    guard ProcessMemory.fitsAddressSpace() else {
+      Terminal.end(
+        .outOfResources,
+        saying:
+          "attend: too little address space to begin with; raise the limit of the process (ulimit -v)\n"
+      )
+    }
     // A reader that closes the pipe is reported by write, not by a signal.
     signal(SIGPIPE, SIG_IGN)
     LostPages.report()

@@ -19,8 +19,7 @@ enum LostPages {
       // Only what a signal handler may do, so no constant that is made when it is first used.
       let message: StaticString =
         "attend: a model or session file became shorter, or could not be read, while it was in use; to replace a file in use, rename another over it\n"
-      _ = unsafe write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
-      _exit(ExitStatus.inputOutput.rawValue)
+      Terminal.end(.inputOutput, saying: message)
     }
     unsafe sigaction(SIGBUS, &action, nil)
   }

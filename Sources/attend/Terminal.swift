@@ -18,6 +18,12 @@ enum Terminal {
     try? write(text, to: STDERR_FILENO)
   }
 
+  /// Ends the process with a line on standard error, by nothing that allocates or that a signal handler may not do.
+  static func end(_ status: ExitStatus, saying line: StaticString) -> Never {
+    _ = unsafe Glibc.write(STDERR_FILENO, line.utf8Start, line.utf8CodeUnitCount)
+    _exit(status.rawValue)
+  }
+
   /// Whether standard error is a terminal, where progress may be shown.
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 

@@ -29,20 +29,22 @@ import Testing
   }
 
   @Test(
-    "where a process may have only so much address space, the last 16 MiB are refused: they are for what the runtime allocates",
+    "where a process may have only so much address space, the last of it is refused: it is for what the runtime allocates",
     .enabled(if: AllocationCount.isAvailable, "a sanitizer's heap ends the process instead"))
   func spareAddressSpace() async {
     await #expect(processExitsWith: .success) {
       let status = try #require(SystemText.read("/proc/self/status"))
       let used = try #require(SystemText.field("VmSize", in: status)) << 10
-      var limit = rlimit(rlim_cur: rlim_t(used + (200 << 20)), rlim_max: rlim_t.max)
+      var limit = rlimit(
+        rlim_cur: rlim_t(used + SystemMemory.spareBytes + (200 << 20)), rlim_max: rlim_t.max)
       try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
       var kept: [KeptBuffer] = []
       for byteCount in [4 << 20, 100_000] {
         while let next = try? KeptBuffer(byteCount) { kept.append(next) }
       }
       try #require(kept.count > 40 && kept.count < 4_000)
-      let room = unsafe mmap(nil, 15 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      let room = unsafe mmap(
+        nil, SystemMemory.spareBytes - (1 << 20), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
       exit(unsafe room == MAP_FAILED ? 1 : 0)
     }
   }

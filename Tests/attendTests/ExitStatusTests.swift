@@ -22,6 +22,8 @@ struct ExitStatusTests {
   func models() {
     let full = ModelFileError.tooManyOpenFiles(path: "model")
     #expect(CommandFailure(full).status == .inputOutput)
+    let large = ModelFileError.outOfAddressSpace(path: "model", byteCount: 1 << 42)
+    #expect(CommandFailure(large).status == .outOfResources)
     let closed = ModelFileError.unreadable(path: "model", reason: "")
     #expect(CommandFailure(closed).status == .missingFile)
   }

@@ -56,3 +56,7 @@ static inline void attention_pause(void) {
 /// Gives what was freed and malloc keeps for later back to the system, all but the top of other threads' arenas; nothing where the C
 /// library cannot.
 void attention_release_freed(void);
+
+/// From now on threads share the heap of the first: no heap of 64 MiB of address space is mapped for each; nothing where the C library
+/// cannot.
+void attention_share_heap(void);
