@@ -83,8 +83,8 @@ struct SameTextTests {
     struct Prompt: Decodable { let prompt_ids: [Int] }
     let ids = try Fixtures.json("real/smollm2_greedy_unicode.json", as: Prompt.self).prompt_ids
     var heldBack = 0
-    for seed in 0..<4 as Range<UInt64> {
-      // So hot that nearly every token is drawn, parts of characters among them, by one seed or another.
+    // So hot that nearly every token is drawn, parts of characters among them: by which seeds depends on the last bits of the logits.
+    for seed in 0..<64 as Range<UInt64> where seed < 4 || heldBack == 0 {
       let session = try smolLM2.session(sampling: try Sampling(temperature: 3, seed: seed))
       let tokens = try await session.generate(ids, maximumTokens: 40, stopsAtEnd: false).collected()
       let bytes = try smolLM2.tokenizer.decode(tokens.ids)
