@@ -57,7 +57,7 @@ import KernelTable
   ) throws(AttentionError) {
     try self.init(
       cache: cache, layers: layers, workers: workers, instructionSet: instructionSet,
-      traits: .detected)
+      traits: nil)
   }
 
   /// Whether queries and probabilities are rounded to bf16 where they meet keys and values of that type.
@@ -72,10 +72,10 @@ import KernelTable
     case any
   }
 
-  /// An engine for a cache, by the rule given.
+  /// An engine for a cache, by the rule given; without traits, by those of this machine.
   package init(
     cache: KVCache, layers: [LayerAttention], workers: Workers, instructionSet: InstructionSet,
-    rotation rule: RotationRule = .asStored, traits: ProcessorTraits = .detected
+    rotation rule: RotationRule = .asStored, traits: ProcessorTraits? = nil
   ) throws(AttentionError) {
     guard layers.count == cache.layers.count else {
       throw .layerCount(received: layers.count, allowed: cache.layers.count)
@@ -86,7 +86,7 @@ import KernelTable
     self.workers = workers
     self.instructionSet = instructionSet
     kernels = instructionSet.kernels
-    self.traits = traits
+    self.traits = traits ?? .detected(for: instructionSet)
     slopes = try GrowingBuffer()
     sinks = try GrowingBuffer()
     plan = try Plan()

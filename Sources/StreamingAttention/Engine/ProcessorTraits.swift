@@ -36,9 +36,12 @@ package struct ProcessorTraits: Sendable, Equatable, BitwiseCopyable {
   }
 
   /// Those of this machine's processor.
-  package static let detected = {
+  package static func detected(for instructionSet: InstructionSet) -> ProcessorTraits {
     let isIntel = attention_is_intel() != 0
-    let requests: Requests = isIntel ? .linesAndPage : attention_is_zen5() != 0 ? .lines : .none
-    return ProcessorTraits(requests: requests, widensPages: isIntel, dotsPairs: !isIntel)
-  }()
+    // Below AVX-512 tiles take their columns in stripes, which break the stream that the processor would follow by itself.
+    let needsLines = attention_is_zen5() != 0 || instructionSet < .avx512
+    return ProcessorTraits(
+      requests: isIntel ? .linesAndPage : needsLines ? .lines : .none, widensPages: isIntel,
+      dotsPairs: !isIntel)
+  }
 }
