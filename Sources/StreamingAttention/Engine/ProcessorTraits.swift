@@ -35,13 +35,19 @@ package struct ProcessorTraits: Sendable, Equatable, BitwiseCopyable {
     self.dotsPairs = dotsPairs
   }
 
-  /// Those of this machine's processor.
-  package static func detected(for instructionSet: InstructionSet) -> ProcessorTraits {
-    let isIntel = attention_is_intel() != 0
+  /// Those of a processor whose kernels are of this instruction set.
+  init(isIntel: Bool, isZen5: Bool, instructionSet: InstructionSet) {
     // Below AVX-512 tiles take their columns in stripes, which break the stream that the processor would follow by itself.
-    let needsLines = attention_is_zen5() != 0 || instructionSet < .avx512
-    return ProcessorTraits(
+    let needsLines = isZen5 || instructionSet < .avx512
+    self.init(
       requests: isIntel ? .linesAndPage : needsLines ? .lines : .none, widensPages: isIntel,
       dotsPairs: !isIntel)
+  }
+
+  /// Those of this machine's processor.
+  package static func detected(for instructionSet: InstructionSet) -> ProcessorTraits {
+    ProcessorTraits(
+      isIntel: attention_is_intel() != 0, isZen5: attention_is_zen5() != 0,
+      instructionSet: instructionSet)
   }
 }
