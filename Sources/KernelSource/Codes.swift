@@ -84,11 +84,8 @@ struct BlockScaling {
   var factors: Floats
   /// A half's step in terms of its block's: 2^−h.
   var parts: Floats
-  /// What sums of codes begin with, in 32 bits: those of 1.5 · 2^23 · 2^−h.
-  ///
-  /// With an integer below 2^22 added to them they are those of that number plus the integer times 2^−h, so that a sum of codes
-  /// becomes a number by a subtraction.
-  var starts: UnsafeMutableRawPointer
+  /// How a half's sum of codes becomes a number, in 32 bits (`QuantizeTask`).
+  var joins: UnsafeMutableRawPointer
   /// The block's step, twice.
   var steps: Floats
 
@@ -98,7 +95,7 @@ struct BlockScaling {
     largest = memory.assumingMemoryBound(to: Float.self)
     factors = largest + 16
     parts = largest + 32
-    starts = UnsafeMutableRawPointer(largest + 48)
+    joins = UnsafeMutableRawPointer(largest + 48)
     steps = largest + 64
   }
 }
@@ -122,7 +119,7 @@ func scaleBlocks(_ scaling: BlockScaling) {
   let part = attention_halved(attention_splat(1), halvings)
   attention_store(scaling.factors, attention_divide(inverse, part))
   attention_store(scaling.parts, part)
-  attention_store(scaling.starts, attention_halved(attention_splat(0x1.8p23), halvings))
+  attention_store_pairs(scaling.joins, attention_code_joins(halvings))
   attention_store(scaling.steps, step)
 }
 
@@ -143,9 +140,9 @@ func quantizeBlock(
   // The low byte of each is that of the nearest integer.
   attention_store_bytes(to, attention_as_integers(first))
   attention_store_bytes(to + 16, attention_as_integers(second))
-  (to + 32).copyMemory(from: scaling.starts + 8 * block, byteCount: 8)
+  (to + 32).copyMemory(from: scaling.joins + 8 * block, byteCount: 8)
   let step = scaling.steps[2 * block]
-  to.storeBytes(of: step, toByteOffset: 40, as: Float.self)
+  to.storeBytes(of: step * attention_join_unit(), toByteOffset: 40, as: Float.self)
   // Exact: multiples of 2^−7 below 2^12.
   let sum = attention_sum(
     attention_fma(
@@ -217,7 +214,7 @@ func multiplyCodes(_ task: UnsafePointer<CodeTask>) {
           resultStride: isWhole ? task.pointee.outputStride : 32,
           adds: isWhole && task.pointee.accumulates)
         if rowCount > 1 {
-          multiplyWide(product)
+          multiplyWide(product, format)
         } else {
           multiplyNarrow(product, format)
         }
@@ -303,30 +300,87 @@ func widenPanel(
   }
 }
 
+/// How codes of a weight meet those of a row: exactly, in a sum for each half of a block.
+protocol CodeArithmetic {
+  /// What a half's sum begins with; `join` is what the row says of the half (`BlockScaling.joins`).
+  static func begin(_ join: Raw) -> Integers
+  /// sum + four products.
+  static func multiply(_ sum: Integers, _ codes: Pairs, _ factors: Pairs) -> Integers
+  /// Both halves' sums, in units of the step that the row says.
+  static func join(_ first: Integers, _ second: Integers, _ joins: Raw) -> Vector
+}
+
+#if KERNELS_AVX2 || KERNELS_AVX512
+/// In 16 bits, which four products of pairs of codes in 4 bits fit.
+enum NibbleArithmetic: CodeArithmetic {
+  @inline(__always) static func begin(_ join: Raw) -> Integers { Integers() }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_settle(attention_dot_nibbles(sum, codes, factors)) }
+  @inline(__always) static func join(
+    _ first: Integers, _ second: Integers, _ joins: Raw
+  ) -> Vector {
+    attention_from_integers(
+      attention_add_integers(
+        attention_weigh_halves(first, attention_splat_pair(joins)),
+        attention_weigh_halves(second, attention_splat_pair(joins + 4))))
+  }
+}
+
+/// In 32 bits.
+enum ByteArithmetic: CodeArithmetic {
+  @inline(__always) static func begin(_ join: Raw) -> Integers { Integers() }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_settle(attention_dot_codes(sum, codes, factors)) }
+  @inline(__always) static func join(
+    _ first: Integers, _ second: Integers, _ joins: Raw
+  ) -> Vector {
+    attention_fma(
+      attention_from_integers(first), attention_weight_of_half(joins),
+      attention_multiply(
+        attention_from_integers(second), attention_weight_of_half(joins + 4)))
+  }
+}
+#else
+/// In 32 bits, from what makes sums numbers by a subtraction.
+enum ByteArithmetic: CodeArithmetic {
+  @inline(__always) static func begin(_ join: Raw) -> Integers { attention_splat_integer_at(join) }
+  @inline(__always) static func multiply(
+    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
+  ) -> Integers { attention_dot_codes(sum, codes, factors) }
+  @inline(__always) static func join(
+    _ first: Integers, _ second: Integers, _ joins: Raw
+  ) -> Vector {
+    attention_add(
+      attention_subtract(attention_as_floats(first), attention_splat_at(joins)),
+      attention_subtract(attention_as_floats(second), attention_splat_at(joins + 4)))
+  }
+}
+
+typealias NibbleArithmetic = ByteArithmetic
+#endif
+
 /// sum + the block's share: (first + second) · step · scale + (sum of the row's numbers) · minimum.
-///
-/// `first` and `second` began as the row says (`BlockScaling.starts`).
 @inline(__always)
-func addBlock(
-  _ sum: Vector, _ first: Integers, _ second: Integers, _ row: Raw, _ scale: Vector,
+func addBlock<A: CodeArithmetic>(
+  _: A.Type, _ sum: Vector, _ first: Integers, _ second: Integers, _ row: Raw, _ scale: Vector,
   _ minimum: Vector
 ) -> Vector {
-  let both = attention_add(
-    attention_subtract(attention_as_floats(first), attention_splat_at(row + 32)),
-    attention_subtract(attention_as_floats(second), attention_splat_at(row + 36)))
-  let numbers = attention_multiply(both, attention_splat_at(row + 40))
+  let numbers = attention_multiply(
+    A.join(first, second, row + 32), attention_splat_at(row + 40))
   return attention_fma(numbers, scale, attention_fma(attention_splat_at(row + 44), minimum, sum))
 }
 
 /// sums[row] ← what each row's sums of a half begin with.
 @inline(__always)
-func begin<let rows: Int>(
-  _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
-  _ start: Raw, _ leftRowBytes: Int
+func begin<A: CodeArithmetic, let rows: Int>(
+  _: A.Type, _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
+  _ join: Raw, _ leftRowBytes: Int
 ) {
   var row = 0
   while row < rows {
-    let own = attention_splat_integer_at(start + row * leftRowBytes)
+    let own = A.begin(join + row * leftRowBytes)
     sums0[unchecked: row] = own
     sums1[unchecked: row] = own
     row += 1
@@ -335,8 +389,8 @@ func begin<let rows: Int>(
 
 /// sums[row] += codes of 4 inputs × each row's, for two groups of 16 outputs.
 @inline(__always)
-func dotStep<let rows: Int>(
-  _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
+func dotStep<A: CodeArithmetic, let rows: Int>(
+  _: A.Type, _ sums0: inout InlineArray<rows, Integers>, _ sums1: inout InlineArray<rows, Integers>,
   _ codes: Raw, _ left: Raw, _ leftRowBytes: Int
 ) {
   let codes0 = attention_load_pairs(codes)
@@ -344,8 +398,8 @@ func dotStep<let rows: Int>(
   var row = 0
   while row < rows {
     let factors = attention_splat_pair(left + row * leftRowBytes)
-    sums0[unchecked: row] = attention_dot_codes(sums0[unchecked: row], codes0, factors)
-    sums1[unchecked: row] = attention_dot_codes(sums1[unchecked: row], codes1, factors)
+    sums0[unchecked: row] = A.multiply(sums0[unchecked: row], codes0, factors)
+    sums1[unchecked: row] = A.multiply(sums1[unchecked: row], codes1, factors)
     row += 1
   }
 }
@@ -354,7 +408,9 @@ func dotStep<let rows: Int>(
 ///
 /// Steps stand one by one: a loop would be kept, and its sums in memory.
 @inline(__always)
-func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct) {
+func wideTile<A: CodeArithmetic, let rows: Int>(
+  _ a: A.Type, _ shape: InlineArray<rows, UInt8>, _ p: CodeProduct
+) {
   var sum0 = InlineArray<rows, Vector>(repeating: Vector())
   var sum1 = InlineArray<rows, Vector>(repeating: Vector())
   let stride = p.leftRowBytes
@@ -364,26 +420,26 @@ func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct
   while block < p.blockCount {
     var first0 = InlineArray<rows, Integers>(repeating: Integers())
     var first1 = InlineArray<rows, Integers>(repeating: Integers())
-    begin(&first0, &first1, left + 32, stride)
-    dotStep(&first0, &first1, panel, left, stride)
-    dotStep(&first0, &first1, panel + 64, left + 4, stride)
-    dotStep(&first0, &first1, panel + 128, left + 8, stride)
-    dotStep(&first0, &first1, panel + 192, left + 12, stride)
+    begin(a, &first0, &first1, left + 32, stride)
+    dotStep(a, &first0, &first1, panel, left, stride)
+    dotStep(a, &first0, &first1, panel + 64, left + 4, stride)
+    dotStep(a, &first0, &first1, panel + 128, left + 8, stride)
+    dotStep(a, &first0, &first1, panel + 192, left + 12, stride)
     var second0 = InlineArray<rows, Integers>(repeating: Integers())
     var second1 = InlineArray<rows, Integers>(repeating: Integers())
-    begin(&second0, &second1, left + 36, stride)
-    dotStep(&second0, &second1, panel + 256, left + 16, stride)
-    dotStep(&second0, &second1, panel + 320, left + 20, stride)
-    dotStep(&second0, &second1, panel + 384, left + 24, stride)
-    dotStep(&second0, &second1, panel + 448, left + 28, stride)
+    begin(a, &second0, &second1, left + 36, stride)
+    dotStep(a, &second0, &second1, panel + 256, left + 16, stride)
+    dotStep(a, &second0, &second1, panel + 320, left + 20, stride)
+    dotStep(a, &second0, &second1, panel + 384, left + 24, stride)
+    dotStep(a, &second0, &second1, panel + 448, left + 28, stride)
     var row = 0
     while row < rows {
       let factors = left + row * stride
       sum0[unchecked: row] = addBlock(
-        sum0[unchecked: row], first0[unchecked: row], second0[unchecked: row], factors,
+        a, sum0[unchecked: row], first0[unchecked: row], second0[unchecked: row], factors,
         attention_load(panel + 1024), attention_load(panel + 1152))
       sum1[unchecked: row] = addBlock(
-        sum1[unchecked: row], first1[unchecked: row], second1[unchecked: row], factors,
+        a, sum1[unchecked: row], first1[unchecked: row], second1[unchecked: row], factors,
         attention_load(panel + 1088), attention_load(panel + 1216))
       row += 1
     }
@@ -400,22 +456,51 @@ func wideTile<let rows: Int>(_ shape: InlineArray<rows, UInt8>, _ p: CodeProduct
 }
 
 @inline(never) func wideRows1(_ p: CodeProduct) {
-  wideTile(InlineArray<1, UInt8>(repeating: 0), p)
+  wideTile(ByteArithmetic.self, InlineArray<1, UInt8>(repeating: 0), p)
 }
 @inline(never) func wideRows2(_ p: CodeProduct) {
-  wideTile(InlineArray<2, UInt8>(repeating: 0), p)
+  wideTile(ByteArithmetic.self, InlineArray<2, UInt8>(repeating: 0), p)
 }
 #if KERNELS_AVX512 || KERNELS_AVX512BF16
 @inline(never) func wideRows3(_ p: CodeProduct) {
-  wideTile(InlineArray<3, UInt8>(repeating: 0), p)
+  wideTile(ByteArithmetic.self, InlineArray<3, UInt8>(repeating: 0), p)
 }
 @inline(never) func wideRows4(_ p: CodeProduct) {
-  wideTile(InlineArray<4, UInt8>(repeating: 0), p)
+  wideTile(ByteArithmetic.self, InlineArray<4, UInt8>(repeating: 0), p)
+}
+#endif
+#if KERNELS_AVX2 || KERNELS_AVX512
+@inline(never) func wideNibbles1(_ p: CodeProduct) {
+  wideTile(NibbleArithmetic.self, InlineArray<1, UInt8>(repeating: 0), p)
+}
+@inline(never) func wideNibbles2(_ p: CodeProduct) {
+  wideTile(NibbleArithmetic.self, InlineArray<2, UInt8>(repeating: 0), p)
+}
+#endif
+#if KERNELS_AVX512
+@inline(never) func wideNibbles3(_ p: CodeProduct) {
+  wideTile(NibbleArithmetic.self, InlineArray<3, UInt8>(repeating: 0), p)
+}
+@inline(never) func wideNibbles4(_ p: CodeProduct) {
+  wideTile(NibbleArithmetic.self, InlineArray<4, UInt8>(repeating: 0), p)
 }
 #endif
 
 @inline(__always)
-func multiplyWide(_ p: CodeProduct) {
+func multiplyWide(_ p: CodeProduct, _ format: CodeFormat) {
+  #if KERNELS_AVX2 || KERNELS_AVX512
+  if codeBits(format) == 4 {
+    switch p.rows {
+    case 1: wideNibbles1(p)
+    #if KERNELS_AVX512
+    case 3: wideNibbles3(p)
+    case 4: wideNibbles4(p)
+    #endif
+    default: wideNibbles2(p)
+    }
+    return
+  }
+  #endif
   switch p.rows {
   case 1: wideRows1(p)
   #if KERNELS_AVX512 || KERNELS_AVX512BF16
@@ -431,7 +516,7 @@ func multiplyWide(_ p: CodeProduct) {
 
 /// One row times a panel as it lies in memory; `format` is literal.
 @inline(__always)
-func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
+func narrowTile<A: CodeArithmetic>(_ a: A.Type, _ format: CodeFormat, _ p: CodeProduct) {
   var sum = InlineArray<2, Vector>(repeating: Vector())
   var left = p.left
   var panel = p.panel
@@ -444,8 +529,8 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
     }
     var group = 0
     while group < 2 {
-      var first = attention_splat_integer_at(left + 32)
-      var second = attention_splat_integer_at(left + 36)
+      var first = A.begin(left + 32)
+      var second = A.begin(left + 36)
       let codes = panel + codeBits(format) * 64 * group
       var step = 0
       while step < 4 {
@@ -459,8 +544,8 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
           low = attention_low_nibbles(both)
           high = attention_high_nibbles(both)
         }
-        first = attention_dot_codes(first, low, attention_splat_pair(left + 4 * step))
-        second = attention_dot_codes(second, high, attention_splat_pair(left + 16 + 4 * step))
+        first = A.multiply(first, low, attention_splat_pair(left + 4 * step))
+        second = A.multiply(second, high, attention_splat_pair(left + 16 + 4 * step))
         step += 1
       }
       let factors = panel + codeBits(format) * 128 + 32 * group
@@ -469,7 +554,8 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
         hasMinimum(format)
         ? attention_load_half(factors + 64)
         : attention_multiply(scale, attention_splat(codeBits(format) == 8 ? -128 : -8))
-      sum[unchecked: group] = addBlock(sum[unchecked: group], first, second, left, scale, minimum)
+      sum[unchecked: group] = addBlock(
+        a, sum[unchecked: group], first, second, left, scale, minimum)
       group += 1
     }
     left += 48
@@ -480,10 +566,18 @@ func narrowTile(_ format: CodeFormat, _ p: CodeProduct) {
   storeSums(sum[unchecked: 1], p.result + 16, adds: p.adds)
 }
 
-@inline(never) func narrowCenteredNibbles(_ p: CodeProduct) { narrowTile(.centeredNibbles, p) }
-@inline(never) func narrowNibbles(_ p: CodeProduct) { narrowTile(.nibbles, p) }
-@inline(never) func narrowCenteredBytes(_ p: CodeProduct) { narrowTile(.centeredBytes, p) }
-@inline(never) func narrowBytes(_ p: CodeProduct) { narrowTile(.bytes, p) }
+@inline(never) func narrowCenteredNibbles(_ p: CodeProduct) {
+  narrowTile(NibbleArithmetic.self, .centeredNibbles, p)
+}
+@inline(never) func narrowNibbles(_ p: CodeProduct) {
+  narrowTile(NibbleArithmetic.self, .nibbles, p)
+}
+@inline(never) func narrowCenteredBytes(_ p: CodeProduct) {
+  narrowTile(ByteArithmetic.self, .centeredBytes, p)
+}
+@inline(never) func narrowBytes(_ p: CodeProduct) {
+  narrowTile(ByteArithmetic.self, .bytes, p)
+}
 
 @inline(__always)
 func multiplyNarrow(_ p: CodeProduct, _ format: CodeFormat) {

@@ -28,8 +28,10 @@ package enum CodeFormat: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 
 /// f32 rows → signed 8-bit codes: what products with `CodeFormat` read.
 ///
-/// A block of 32 numbers becomes 48 bytes: 32 codes from −127 to 127; for either half of 16 the bits of 1.5 · 2^23 · 2^−h, with
-/// which sums of its codes begin; the step d; and the sum of the 32 numbers that the codes stand for, d·2^−h · code, both in f32.
+/// A block of 32 numbers becomes 48 bytes: 32 codes from −127 to 127; for either half of 16 what its sums of codes become numbers
+/// with; the step d; and the sum of the 32 numbers that the codes stand for, d·2^−h · code, both in f32. With AVX2, and AVX-512 without
+/// VNNI, a sum's two 16-bit halves are weighed with 2^(7−h), which stands there twice, and the step is d/128; elsewhere sums begin with
+/// the bits of 1.5 · 2^23 · 2^−h.
 /// d is 1/127 of the largest magnitude of the block; h is 0 for the half that has it, and how often d can be halved for
 /// the other, at most 7 times. A NaN makes d a NaN and an infinity an infinity, and so the products not finite.
 @unsafe package struct QuantizeTask {

@@ -25,14 +25,12 @@ extension CodedPage {
 
   /// Appends a slot of the page of an entry to a list of tokens, with what integers do to it (`ReferenceArithmetic`, “Codes”).
   ///
-  /// Queries and probabilities are rounded to 1 ÷ 127 of the largest where int4 meets dot products of bytes, else to
+  /// Queries and probabilities are rounded to 1 ÷ 127 of the largest where int4 meets products of bytes, else to
   /// 1 ÷ 32,639.
   func append(
     slot: Int, of entry: LiveEntry, to tokens: inout ReferenceTokens, instructionSet: InstructionSet
   ) {
-    func half(_ code: PageCode) -> Double {
-      code == .none ? 0 : 0.5 / (code == .int4 && instructionSet == .avx512bf16 ? 127 : 32_639)
-    }
+    func half(_ code: PageCode) -> Double { 0.5 / code.largestFactor(on: instructionSet) }
     var (keys, keySizes, values, valueSizes) = ([Double](), [Double](), [Double](), [Double]())
     var (scale, squares) = (0.0, 0.0)
     for channel in 0..<form.keyWidth {

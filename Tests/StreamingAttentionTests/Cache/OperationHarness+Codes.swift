@@ -100,10 +100,7 @@ extension OperationHarness {
       key = max(key, unsafe Double(norms[entry.page].key))
       value = max(value, unsafe Double(norms[entry.page].value))
     }
-    func top(_ code: PageCode) -> Double {
-      code == .none
-        ? .infinity : code == .int4 && engine.instructionSet == .avx512bf16 ? 127 : 32_639
-    }
+    func top(_ code: PageCode) -> Double { code.largestFactor(on: engine.instructionSet) }
     let length = query.map(Double.init).norm
     let score =
       length * key * Double(shape.keyWidth).squareRoot() / top(shape.keyCode)

@@ -59,10 +59,7 @@ struct NotedAttentionTests {
   ) -> Double {
     let cache = harness.engine.cache
     let shape = cache.layers[0]
-    func top(_ code: PageCode) -> Double {
-      code == .none
-        ? .infinity : code == .int4 && harness.engine.instructionSet == .avx512bf16 ? 127 : 32_639
-    }
+    func top(_ code: PageCode) -> Double { code.largestFactor(on: harness.engine.instructionSet) }
     var key = 0.0
     let norms = unsafe cache.pageNorms(layer: 0, kvHead: kvHead)
     try? cache.forEachLiveEntry(of: sequence, table: 0) {

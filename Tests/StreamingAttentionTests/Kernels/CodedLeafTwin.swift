@@ -37,9 +37,7 @@ struct CodedLeafTwin {
     var error: Double
   }
 
-  private func top(_ code: PageCode) -> Double {
-    instructionSet == .avx512bf16 && code == .int4 ? 127 : 32_639
-  }
+  private func top(_ code: PageCode) -> Double { code.largestFactor(on: instructionSet) }
 
   private func turn(_ row: inout [Double], _ cosine: (Int) -> Float, _ sine: (Int) -> Float) {
     for pair in 0..<leaf.form.pairs {
