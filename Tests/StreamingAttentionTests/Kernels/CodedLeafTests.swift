@@ -12,7 +12,12 @@ struct CodedLeafTests {
   static func worstRatio(
     _ leaf: CodedLeaf, _ instructionSet: InstructionSet, using generator: inout SeededGenerator
   ) -> Double {
-    let numbers = leaf.draw(instructionSet.kernels, using: &generator)
+    worstRatio(leaf, leaf.draw(instructionSet.kernels, using: &generator), instructionSet)
+  }
+
+  private static func worstRatio(
+    _ leaf: CodedLeaf, _ numbers: CodedLeaf.Numbers, _ instructionSet: InstructionSet
+  ) -> Double {
     let result = leaf.run(numbers, instructionSet.kernels)
     let twin = CodedLeafTwin(leaf, numbers, instructionSet)
     var worst = 0.0
@@ -57,6 +62,35 @@ struct CodedLeafTests {
         leaf.secondRun = number % 2 == 0 ? 2 : .max
         let worst = Self.worstRatio(leaf, instructionSet, using: &generator)
         #expect(worst <= 1, "\(instructionSet) \(leaf.form) group \(leaf.group)")
+      }
+    }
+  }
+
+  @Test("all codes and factors at their largest", arguments: instructionSets)
+  func largest(instructionSet: InstructionSet) {
+    var generator = SeededGenerator(seed: 76)
+    for code in [PageCode.int8, .int4] {
+      for width in [8, 32, 40, 80, 128, 256] {
+        var leaf = CodedLeaf()
+        leaf.form = PageForm(
+          keyWidth: width, valueWidth: width, keyCode: code, valueCode: code)
+        // Every other key is all ones, the rest zeros; values are ones but for one in each scale group.
+        let slots = 0..<64
+        let plain = CodedPage(leaf.form.plain)
+        plain.write(
+          keys: slots.flatMap { [Float](repeating: $0 % 2 == 0 ? 1 : 0, count: width) },
+          values: slots.flatMap { [Float](repeating: $0 % 32 == 0 ? 0 : 1, count: width) },
+          from: 0, by: instructionSet.kernels)
+        let coded = CodedPage(leaf.form)
+        _ = coded.quantize(plain, slots: slots, by: instructionSet.kernels)
+        var numbers = leaf.draw(instructionSet.kernels, using: &generator)
+        numbers.pages = [coded]
+        // Scores hardly differ, so that probabilities are at their largest too.
+        for sign: Float in [1, -1] {
+          numbers.queries = [Float](repeating: sign * 0x1p-10, count: leaf.rowCount * width)
+          let worst = Self.worstRatio(leaf, numbers, instructionSet)
+          #expect(worst <= 1, "\(instructionSet) \(code) \(width) channels, sign \(sign)")
+        }
       }
     }
   }
