@@ -327,14 +327,14 @@ func codedSums<O: CodedOperand, let rows: Int>(
   var left = place.left
   var rest = p.count
   while true {
-    var some = O.isNarrow && rest > 4 ? 4 : rest
+    let some = O.isNarrow && rest > 4 ? 4 : rest
     rest -= some
-    while some > 0 {
+    let end = place.step + some
+    while place.step < end {
       codedRow(
         operand, groups, &first0, &first1, &second0, &second1, p, &place, left,
         asksTwice: asksTwice)
       left += O.leftBytes
-      some -= 1
     }
     if rest == 0 { return }
     var row = 0
