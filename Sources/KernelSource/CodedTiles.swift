@@ -11,8 +11,6 @@ protocol CodedOperand {
   static var parts: Int { get }
   /// Whether odd parts go to a second sum.
   static var hasTwoSums: Bool { get }
-  /// Whether all parts go to the second sum, in 16 bits, which joins the first one after at most four stored rows.
-  static var isNarrow: Bool { get }
   static func split(_ codes: Pairs, _ part: Int) -> Pairs
   static func multiply(_ sum: Integers, _ codes: Pairs, _ factors: Pairs) -> Integers
   static func join(_ first: Integers, _ second: Integers) -> Integers
@@ -24,7 +22,6 @@ enum ByteOperand: CodedOperand {
   @inline(__always) static var leftBytes: Int { 8 }
   @inline(__always) static var parts: Int { 2 }
   @inline(__always) static var hasTwoSums: Bool { true }
-  @inline(__always) static var isNarrow: Bool { false }
   @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs { codes }
   @inline(__always) static func multiply(
     _ sum: Integers, _ codes: Pairs, _ factors: Pairs
@@ -39,7 +36,6 @@ enum NibbleOperand: CodedOperand {
   @inline(__always) static var leftBytes: Int { 8 }
   @inline(__always) static var parts: Int { 2 }
   @inline(__always) static var hasTwoSums: Bool { true }
-  @inline(__always) static var isNarrow: Bool { false }
   @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
     part == 0 ? attention_low_nibbles(codes) : attention_high_nibbles(codes)
   }
@@ -56,7 +52,6 @@ enum ByteOperand: CodedOperand {
   @inline(__always) static var leftBytes: Int { 8 }
   @inline(__always) static var parts: Int { 2 }
   @inline(__always) static var hasTwoSums: Bool { false }
-  @inline(__always) static var isNarrow: Bool { false }
   @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
     attention_shifted_bytes(codes, part == 0 ? 0 : 8, 0x00ff_00ff)
   }
@@ -66,13 +61,11 @@ enum ByteOperand: CodedOperand {
   @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers { first }
 }
 
-#if KERNELS_BASELINE
 /// int4 likewise: even and odd rows of the first four of an eight, then of the second.
 enum NibbleOperand: CodedOperand {
   @inline(__always) static var leftBytes: Int { 16 }
   @inline(__always) static var parts: Int { 4 }
   @inline(__always) static var hasTwoSums: Bool { false }
-  @inline(__always) static var isNarrow: Bool { false }
   @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
     attention_shifted_bytes(codes, part == 0 ? 0 : part == 1 ? 8 : part == 2 ? 4 : 12, 0x000f_000f)
   }
@@ -81,24 +74,6 @@ enum NibbleOperand: CodedOperand {
   ) -> Integers { attention_add_integers(sum, attention_dot_halves(codes, factors)) }
   @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers { first }
 }
-#else
-/// int4: factors of 8 bits, whose products with codes fit 16 bits, eight of their pairs too.
-enum NibbleOperand: CodedOperand {
-  @inline(__always) static var leftBytes: Int { 8 }
-  @inline(__always) static var parts: Int { 2 }
-  @inline(__always) static var hasTwoSums: Bool { false }
-  @inline(__always) static var isNarrow: Bool { true }
-  @inline(__always) static func split(_ codes: Pairs, _ part: Int) -> Pairs {
-    part == 0 ? attention_low_nibbles(codes) : attention_high_nibbles(codes)
-  }
-  @inline(__always) static func multiply(
-    _ sum: Integers, _ codes: Pairs, _ factors: Pairs
-  ) -> Integers { attention_dot_nibbles(sum, codes, factors) }
-  @inline(__always) static func join(_ first: Integers, _ second: Integers) -> Integers {
-    attention_add_integers(first, attention_weigh_halves(second, attention_ones()))
-  }
-}
-#endif
 #endif
 
 /// At which stored rows of codes a tile asks for as much as it reads: at `few` of every `mask` + 1.
@@ -149,27 +124,27 @@ var largestCodedTile: Int {
 /// The largest factor that meets a code of this kind.
 @inline(__always)
 func largestFactor(_ code: PageCode) -> Float {
-  #if KERNELS_BASELINE
-  return 32_639
-  #else
+  #if KERNELS_AVX512BF16
   return code.isInt4 ? 127 : 32_639
+  #else
+  return 32_639
   #endif
 }
 
 /// Bytes of 16 factors.
 @inline(__always)
 func factorBytes(_ code: PageCode) -> Int {
-  #if KERNELS_BASELINE
-  return 32
-  #else
+  #if KERNELS_AVX512BF16
   return code.isInt4 ? 16 : 32
+  #else
+  return 32
   #endif
 }
 
 /// 16 factors in the order in which products take them.
 @inline(__always)
 func storeFactors(_ to: UnsafeMutableRawPointer, _ factors: Integers, _ code: PageCode) {
-  #if !KERNELS_BASELINE
+  #if KERNELS_AVX512BF16
   if code.isInt4 {
     attention_store_bytes(to, factors)
     return
@@ -280,39 +255,6 @@ func codedPart<O: CodedOperand, let rows: Int>(
   }
 }
 
-/// The products of a stored row; `groups` and `asksTwice` are literal.
-@inline(__always)
-func codedRow<O: CodedOperand, let rows: Int>(
-  _ operand: O.Type, _ groups: Int, _ first0: inout InlineArray<rows, Integers>,
-  _ first1: inout InlineArray<rows, Integers>, _ second0: inout InlineArray<rows, Integers>,
-  _ second1: inout InlineArray<rows, Integers>, _ p: CodedProduct, _ place: inout CodedPlace,
-  _ left: Raw, asksTwice: Bool
-) {
-  if asksTwice { askAhead(place.codes, 0, 64 * groups, Ahead(near: p.near)) }
-  if place.step & p.asks.mask < p.asks.few {
-    askCodes(place.asked, 64 * groups, asksTwice: asksTwice)
-    place.asked += 64 * groups
-  }
-  let right0 = attention_load_pairs(place.codes)
-  let right1 = groups > 1 ? attention_load_pairs(place.codes + 64) : right0
-  if O.isNarrow {
-    codedPart(operand, groups, 0, &second0, &second1, right0, right1, left, p.leftRowBytes)
-  } else {
-    codedPart(operand, groups, 0, &first0, &first1, right0, right1, left, p.leftRowBytes)
-  }
-  if O.isNarrow || O.hasTwoSums {
-    codedPart(operand, groups, 1, &second0, &second1, right0, right1, left, p.leftRowBytes)
-  } else {
-    codedPart(operand, groups, 1, &first0, &first1, right0, right1, left, p.leftRowBytes)
-  }
-  if O.parts > 2 {
-    codedPart(operand, groups, 2, &first0, &first1, right0, right1, left, p.leftRowBytes)
-    codedPart(operand, groups, 3, &first0, &first1, right0, right1, left, p.leftRowBytes)
-  }
-  place.codes += 64 * groups
-  place.step += 1
-}
-
 /// The sums of a stretch, two for each group of 16 columns; `groups` and `asksTwice` are literal.
 ///
 /// Keys and values pass through one loop: a processor that foresees what an instruction reads would have to learn anew on every
@@ -325,29 +267,35 @@ func codedSums<O: CodedOperand, let rows: Int>(
   asksTwice: Bool
 ) {
   var left = place.left
-  var rest = p.count
-  while true {
-    let some = O.isNarrow && rest > 4 ? 4 : rest
-    rest -= some
-    let end = place.step + some
-    while place.step < end {
-      codedRow(
-        operand, groups, &first0, &first1, &second0, &second1, p, &place, left,
-        asksTwice: asksTwice)
-      left += O.leftBytes
+  var right = place.codes
+  var asked = place.asked
+  var step = place.step
+  let end = step + p.count
+  while step < end {
+    if asksTwice { askAhead(right, 0, 64 * groups, Ahead(near: p.near)) }
+    if step & p.asks.mask < p.asks.few {
+      askCodes(asked, 64 * groups, asksTwice: asksTwice)
+      asked += 64 * groups
     }
-    if rest == 0 { return }
-    var row = 0
-    while row < rows {
-      first0[unchecked: row] = O.join(first0[unchecked: row], second0[unchecked: row])
-      second0[unchecked: row] = Integers()
-      if groups > 1 {
-        first1[unchecked: row] = O.join(first1[unchecked: row], second1[unchecked: row])
-        second1[unchecked: row] = Integers()
-      }
-      row += 1
+    let right0 = attention_load_pairs(right)
+    let right1 = groups > 1 ? attention_load_pairs(right + 64) : right0
+    codedPart(operand, groups, 0, &first0, &first1, right0, right1, left, p.leftRowBytes)
+    if O.hasTwoSums {
+      codedPart(operand, groups, 1, &second0, &second1, right0, right1, left, p.leftRowBytes)
+    } else {
+      codedPart(operand, groups, 1, &first0, &first1, right0, right1, left, p.leftRowBytes)
     }
+    if O.parts > 2 {
+      codedPart(operand, groups, 2, &first0, &first1, right0, right1, left, p.leftRowBytes)
+      codedPart(operand, groups, 3, &first0, &first1, right0, right1, left, p.leftRowBytes)
+    }
+    left += O.leftBytes
+    right += 64 * groups
+    step += 1
   }
+  place.codes = right
+  place.asked = asked
+  place.step = step
 }
 
 /// Some rows times a stretch; `groups` and `asksTwice` are literal.

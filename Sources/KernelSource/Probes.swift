@@ -177,51 +177,36 @@ func probeBFloatDot(
   #endif
 }
 
-/// acc ← acc + a·b over fours of bytes in twelve registers; without such an instruction over pairs, in sums of 16 bits.
+/// acc ← acc + a·b over fours of bytes in twelve registers.
 @inline(__always)
 func probeByteDot(
   _ start: Raw, _ iterations: Int, _ result: UnsafeMutablePointer<ProbeResult>
 ) {
-  #if !KERNELS_BASELINE
+  #if KERNELS_AVX512BF16
   let a = attention_splat_pair(start)
   let b = attention_splat_pair(start + 4)
   var (v0, v1, v2) = (Pairs(repeating: 1), Pairs(repeating: 2), Pairs(repeating: 3))
   var (v3, v4, v5) = (Pairs(repeating: 4), Pairs(repeating: 5), Pairs(repeating: 6))
-  #if KERNELS_AVX2
-  var iteration = 0
-  while iteration < iterations {
-    v0 = attention_probe_bytes(v0, a, b)
-    v1 = attention_probe_bytes(v1, a, b)
-    v2 = attention_probe_bytes(v2, a, b)
-    v3 = attention_probe_bytes(v3, a, b)
-    v4 = attention_probe_bytes(v4, a, b)
-    v5 = attention_probe_bytes(v5, a, b)
-    iteration += 1
-  }
-  result.pointee.digest ^= folded(v0 ^ v1, v2 ^ v3, v4, v5)
-  result.pointee.operations += iterations * 6 * 16 * 8
-  #else
   var (v6, v7, v8) = (Pairs(repeating: 7), Pairs(repeating: 8), Pairs(repeating: 9))
   var (v9, v10, v11) = (Pairs(repeating: 10), Pairs(repeating: 11), Pairs(repeating: 12))
   var iteration = 0
   while iteration < iterations {
-    v0 = attention_probe_bytes(v0, a, b)
-    v1 = attention_probe_bytes(v1, a, b)
-    v2 = attention_probe_bytes(v2, a, b)
-    v3 = attention_probe_bytes(v3, a, b)
-    v4 = attention_probe_bytes(v4, a, b)
-    v5 = attention_probe_bytes(v5, a, b)
-    v6 = attention_probe_bytes(v6, a, b)
-    v7 = attention_probe_bytes(v7, a, b)
-    v8 = attention_probe_bytes(v8, a, b)
-    v9 = attention_probe_bytes(v9, a, b)
-    v10 = attention_probe_bytes(v10, a, b)
-    v11 = attention_probe_bytes(v11, a, b)
+    v0 = attention_dot_bytes(v0, a, b)
+    v1 = attention_dot_bytes(v1, a, b)
+    v2 = attention_dot_bytes(v2, a, b)
+    v3 = attention_dot_bytes(v3, a, b)
+    v4 = attention_dot_bytes(v4, a, b)
+    v5 = attention_dot_bytes(v5, a, b)
+    v6 = attention_dot_bytes(v6, a, b)
+    v7 = attention_dot_bytes(v7, a, b)
+    v8 = attention_dot_bytes(v8, a, b)
+    v9 = attention_dot_bytes(v9, a, b)
+    v10 = attention_dot_bytes(v10, a, b)
+    v11 = attention_dot_bytes(v11, a, b)
     iteration += 1
   }
   let sum = (v0 ^ v1 ^ v2 ^ v3) | (v4 ^ v5 ^ v6 ^ v7) | (v8 ^ v9 ^ v10 ^ v11)
   result.pointee.digest ^= folded(sum, v0, v4, v8)
   result.pointee.operations += iterations * 12 * 16 * 8
-  #endif
   #endif
 }

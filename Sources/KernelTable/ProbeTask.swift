@@ -10,7 +10,7 @@ package enum Probe: UInt8, Sendable, BitwiseCopyable, CaseIterable {
   case multiplyAdd
   /// bf16 dot products of pairs, into f32.
   case bfloatDot
-  /// int8 dot products, unsigned times signed: of fours into int32, without VNNI of pairs into int16.
+  /// int8 dot products of fours, unsigned times signed, into int32.
   case byteDot
 }
 

@@ -31,8 +31,8 @@ enum PlainCheck {
   ///
   /// Queries and probabilities that meet codes are integers of at most `top`, off by 0.29 where the largest is `top`. With normal
   /// data a channel is a third of the largest, and its codes are 3.2 times their deviation from 0: 2.8 ÷ top for the scores. A
-  /// probability is a third of its page's largest: 1 ÷ top. Together 3 ÷ top; `top` is 127 for int4 with
-  /// products of bytes, 32,639 otherwise and with the baseline. Two and a half times what these roundings make is allowed: where a bias prefers few keys,
+  /// probability is a third of its page's largest: 1 ÷ top. Together 3 ÷ top; `top` is 127 for int4 with dot
+  /// products of bytes, 32,639 otherwise. Two and a half times what these roundings make is allowed: where a bias prefers few keys,
   /// these do not average.
   ///
   /// Errors of scores grow with the keys, which planted ones make longer. What a horizon skipped moves a row by 2·r times
@@ -66,7 +66,7 @@ enum PlainCheck {
     }
     if types.isQuantized {
       let hasInt4 = types.key == .int4 || types.value == .int4
-      rounding += 3 / (hasInt4 && reader.instructionSet > .baseline ? 127.0 : 32_639)
+      rounding += 3 / (hasInt4 && reader.instructionSet == .avx512bf16 ? 127.0 : 32_639)
     }
     rounding *= keyLength
     // Of the length of a row.

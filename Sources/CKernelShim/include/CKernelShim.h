@@ -339,6 +339,15 @@ ATTENTION_INLINE attention_tile_f32 attention_tile_first_of_pairs(const void *p)
 /* Volatile: what was read for the first ones would stay in registers that the sums need. */
 ATTENTION_INLINE attention_tile_f32 attention_tile_second_of_pairs(const void *p) { return (attention_tile_f32)(*(const volatile attention_tile_u32_unaligned *)p & 0xffff0000u); }
 
+/* ---- int8: fours in 32-bit lanes ---- */
+#if defined(__AVX512VNNI__)
+#define ATTENTION_HAS_BYTE_DOT 1
+/* c + a0·b0 + … + a3·b3, a unsigned, b signed */
+ATTENTION_INLINE attention_u32x16 attention_dot_bytes(attention_u32x16 c, attention_u32x16 a, attention_u32x16 b) { return (attention_u32x16)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b); }
+#else
+#define ATTENTION_HAS_BYTE_DOT 0
+#endif
+
 /* ---- weights in 4 or 8 bits: four unsigned codes in each 32-bit lane, times four signed ones ---- */
 ATTENTION_INLINE attention_u32x16 attention_low_nibbles(attention_u32x16 a) { return a & 0x0f0f0f0fu; }
 ATTENTION_INLINE attention_u32x16 attention_high_nibbles(attention_u32x16 a) { return (a >> 4) & 0x0f0f0f0fu; }
@@ -400,7 +409,6 @@ ATTENTION_INLINE attention_u32x16 attention_code_joins(attention_u32x16 n) { ret
 ATTENTION_INLINE float attention_join_unit(void) { return 0x1p-7f; }
 ATTENTION_INLINE attention_f32x16 attention_weight_of_half(const void *p) { int16_t w; memcpy(&w, p, 2); return (attention_f32x16)((float)w); }
 ATTENTION_INLINE attention_i32x16 attention_weigh_halves(attention_i32x16 a, attention_u32x16 weights) { return attention_dot_halves((attention_u32x16)a, weights); }
-ATTENTION_INLINE attention_u32x16 attention_ones(void) { return (attention_u32x16)(0x00010001u); }
 /* c + the sums of two products, in 16 bits; codes below 16, factors signed */
 ATTENTION_INLINE attention_i32x16 attention_dot_nibbles(attention_i32x16 c, attention_u32x16 codes, attention_u32x16 factors) {
 #if defined(__AVX512BW__)
@@ -422,14 +430,9 @@ ATTENTION_INLINE attention_i32x16 attention_settle(attention_i32x16 v) {
 #endif
   return v;
 }
-/* A step of the probe of such products: of the sum itself, as others would be found once, before the loop. */
-ATTENTION_INLINE attention_u32x16 attention_probe_bytes(attention_u32x16 c, attention_u32x16 a, attention_u32x16 b) { (void)a; return (attention_u32x16)attention_dot_nibbles((attention_i32x16)c, c, b); }
 #else
 ATTENTION_INLINE attention_u32x16 attention_code_joins(attention_u32x16 n) { return (attention_u32x16)attention_halved((attention_f32x16)(0x1.8p23f), n); }
 ATTENTION_INLINE float attention_join_unit(void) { return 1; }
-#endif
-#if defined(__AVX512VNNI__)
-ATTENTION_INLINE attention_u32x16 attention_probe_bytes(attention_u32x16 c, attention_u32x16 a, attention_u32x16 b) { return (attention_u32x16)attention_dot_codes((attention_i32x16)c, a, b); }
 #endif
 /* The largest magnitude; NaN if there is one. */
 ATTENTION_INLINE float attention_largest_magnitude(attention_f32x16 v) {

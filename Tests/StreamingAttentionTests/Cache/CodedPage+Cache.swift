@@ -25,7 +25,7 @@ extension CodedPage {
 
   /// Appends a slot of the page of an entry to a list of tokens, with what integers do to it (`ReferenceArithmetic`, “Codes”).
   ///
-  /// Queries and probabilities are rounded to 1 ÷ 127 of the largest where int4 meets products of bytes, else to
+  /// Queries and probabilities are rounded to 1 ÷ 127 of the largest where int4 meets dot products of bytes, else to
   /// 1 ÷ 32,639.
   func append(
     slot: Int, of entry: LiveEntry, to tokens: inout ReferenceTokens, instructionSet: InstructionSet

@@ -6,7 +6,7 @@ extension PageCode {
   func largestFactor(on instructionSet: InstructionSet) -> Double {
     switch self {
     case .none: .infinity
-    case .int4 where instructionSet > .baseline: 127
+    case .int4 where instructionSet == .avx512bf16: 127
     case .int4, .int8: 32_639
     }
   }
